@@ -1,0 +1,181 @@
+/* Pocket Phi: run Phi-3 language models on the CPU.
+ *
+ * The whole public API. A model is a mapped file: open it once, share it between sessions and threads. A session is one
+ * conversation: the tokens so far, their KV cache, the logits after the last one. A session belongs to one thread at a time.
+ *
+ * Functions that can fail return 0 or a negative phi_status and then fill *err (which may be NULL) with one sentence that
+ * names the thing, what was found and what was expected. Nothing here prints, exits or touches the network.
+ * Same model, same tokens: the same bits, on every CPU, for every thread count and every way of cutting the prompt into passes. */
+#ifndef PHI_H
+#define PHI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PHI_VERSION "0.1.0"
+
+/* The negative of a status is the exit code of the command line program. */
+enum phi_status {
+    PHI_OK = 0,
+    PHI_FAILED = -1,  /* failed while running: non-finite logits, a thread that could not start */
+    PHI_USAGE = -2,   /* an argument out of range: a token id, an unknown instruction set */
+    PHI_MODEL = -3,   /* the model file is missing, damaged or of a kind that is not supported */
+    PHI_MEMORY = -4,  /* not enough memory */
+    PHI_CONTEXT = -5, /* the tokens do not fit into the context */
+    PHI_OUTPUT = -6   /* writing failed */
+};
+
+typedef struct phi_error {
+    char text[512]; /* one sentence without newline; empty while nothing failed */
+} phi_error;
+
+/* Version, commit and compiler, for people: "0.1.0 (abc1234, gcc 12.2.0)". Static storage. */
+const char *phi_version(void);
+
+/* ---- Model ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct phi_model phi_model;
+
+/* Map the GGUF file at path and check it completely. On success *out is owned by the caller: phi_model_close().
+ * A file that has a vocabulary but no tensors opens too; it can tokenize, but phi_session_open() refuses it.
+ * Errors: PHI_MODEL, PHI_MEMORY. */
+int phi_model_open(const char *path, phi_model **out, phi_error *err);
+
+/* Close after the last session on it. NULL is fine. */
+void phi_model_close(phi_model *model);
+
+struct phi_model_info {
+    const char *name;         /* general.name, or "" ; raw bytes from the file: escape before printing */
+    const char *architecture; /* "phi3" */
+    const char *type;         /* "Q4_K - Medium": the mix that the file states, or its most frequent type */
+    uint64_t file_bytes, tensor_bytes, n_params;
+    int n_layer, n_embd, n_head, n_head_kv, n_ff, head_dim, n_rot, n_vocab, n_ctx_train;
+};
+void phi_model_get_info(const phi_model *model, struct phi_model_info *out);
+
+/* ---- Tokens ----------------------------------------------------------------------------------------------------------- */
+
+enum {
+    PHI_ADD_BOS = 1,      /* put the begin-of-sequence token first, if the model's tokenizer wants one */
+    PHI_PARSE_SPECIAL = 2 /* text like <|end|> becomes the control token; without it such text stays text */
+};
+
+/* Tokenize n_bytes of UTF-8 (any bytes are accepted, NUL too). Writes at most cap ids and returns how many the text has,
+ * which may be more than cap (then call again with room), or a negative status: PHI_MEMORY. */
+int64_t phi_tokenize(const phi_model *model, const char *text, size_t n_bytes, unsigned flags, int32_t *ids, size_t cap);
+
+/* The bytes of one token, as decoding puts them out: "▁" is a space, a byte token is its byte. A control token has no bytes
+ * unless special is true (then its name). Not NUL-terminated: *n_bytes says how many. Owned by the model. "" for a bad id. */
+const char *phi_token_bytes(const phi_model *model, int32_t id, bool special, size_t *n_bytes);
+
+bool phi_token_is_stop(const phi_model *model, int32_t id); /* ends an answer: <|end|>, <|endoftext|>, ... */
+int32_t phi_token_bos(const phi_model *model);              /* -1: the model has none */
+
+/* ---- Session ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct phi_session phi_session;
+
+enum phi_kv_type { PHI_KV_F32, PHI_KV_F16 };
+
+struct phi_session_options {
+    int n_ctx;                        /* tokens that the session can hold; 0 = what the model was trained for, lowered to what
+                                         the free memory affords */
+    int n_threads;                    /* threads of a pass with one token; -1 = one per fast core */
+    int n_threads_batch;              /* threads of a pass with several tokens; -1 = n_threads */
+    bool force_threads;               /* false: never more threads than cores */
+    int n_ubatch;                     /* most tokens in one pass */
+    enum phi_kv_type type_k, type_v;  /* how keys and values are kept */
+    const char *isa;                  /* an instruction set of phi_isa_names(), or NULL for the best of this CPU */
+};
+struct phi_session_options phi_session_options_default(void);
+
+/* After this call the session allocates nothing more. *out is owned by the caller: phi_session_close().
+ * Errors: PHI_USAGE (options), PHI_MODEL (a file without tensors), PHI_MEMORY, PHI_FAILED (threads). */
+int phi_session_open(const phi_model *model, const struct phi_session_options *options, phi_session **out, phi_error *err);
+void phi_session_close(phi_session *session);
+
+struct phi_session_info {
+    int n_ctx, n_threads, n_threads_batch, n_ubatch;
+    const char *isa;          /* the instruction set in use */
+    uint64_t kv_bytes;        /* of the whole KV cache */
+    uint64_t scratch_bytes;   /* everything else */
+    char fallback[128];       /* formats of this model that run without a kernel of their own: "IQ4_XS Q3_K", or "" */
+};
+void phi_session_get_info(const phi_session *session, struct phi_session_info *out);
+
+/* Progress of a long evaluation, after each pass: done of total tokens. Non-zero stops it: phi_session_eval() returns
+ * PHI_OK and phi_session_n_past() tells how far it came. */
+typedef int phi_progress_fn(void *user, size_t done, size_t total);
+/* One row of logits, float[n_vocab], of the token at position. Non-zero stops the evaluation. */
+typedef int phi_logits_fn(void *user, size_t position, const float *logits, int n_vocab);
+
+/* Append n tokens and compute them. Errors, with the session unchanged: PHI_USAGE (an id outside the vocabulary), PHI_CONTEXT. */
+int phi_session_eval(phi_session *session, const int32_t *ids, size_t n, phi_progress_fn *progress, void *user, phi_error *err);
+
+/* The same, and every position's logits go to rows, in order. */
+int phi_session_eval_logits(phi_session *session, const int32_t *ids, size_t n, phi_logits_fn *rows, void *user, phi_error *err);
+
+/* Logits after the last token: float[n_vocab], valid until the next call that changes the session. NULL before the first
+ * token and after phi_session_rewind(). */
+const float *phi_session_logits(const phi_session *session);
+
+size_t phi_session_n_past(const phi_session *session); /* tokens held */
+
+/* Forget all but the first n tokens. n above phi_session_n_past() is PHI_USAGE. */
+int phi_session_rewind(phi_session *session, size_t n, phi_error *err);
+
+/* ---- Sampling and generation ------------------------------------------------------------------------------------------ */
+
+typedef struct phi_sampler phi_sampler;
+
+struct phi_sampler_options {
+    float temperature; /* 0 = greedy: always the largest logit, ties to the lowest id */
+    int top_k;         /* 0 = off */
+    float top_p;       /* 1 = off */
+    float min_p;       /* 0 = off */
+    float repeat_penalty; /* 1 = off */
+    int repeat_last_n;    /* tokens that the penalty looks back on */
+    uint32_t seed;
+};
+struct phi_sampler_options phi_sampler_options_default(void);
+
+/* Errors: PHI_USAGE (an option out of range), PHI_MEMORY. */
+int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *options, phi_sampler **out, phi_error *err);
+void phi_sampler_close(phi_sampler *sampler);
+/* Tell the sampler of a token that it did not choose itself (the prompt): the repeat penalty sees it. */
+void phi_sampler_accept(phi_sampler *sampler, int32_t id);
+/* Choose a token from logits[n_vocab] and accept it. PHI_FAILED if no logit is finite or one is NaN. */
+int phi_sampler_sample(phi_sampler *sampler, const float *logits, int32_t *id, phi_error *err);
+
+enum phi_stop_reason { PHI_STOP_EOS, PHI_STOP_LENGTH, PHI_STOP_CONTEXT, PHI_STOP_INTERRUPT };
+
+/* Called for each generated token, in order, stop tokens left out. bytes/n_bytes: the whole UTF-8 characters that this token
+ * completes (may be none; bytes of a broken character come with the token that breaks it). Non-zero stops: PHI_STOP_INTERRUPT. */
+typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_bytes);
+
+struct phi_generate_result {
+    enum phi_stop_reason reason;
+    size_t n_prompt, n_generated;
+    double prompt_seconds, generate_seconds; /* evaluating the prompt; everything after the first sampled token */
+    double first_token_seconds;              /* from the call to the first token */
+};
+
+/* Evaluate the prompt's ids, then sample up to n_predict tokens (-1: until a stop token or the end of the context).
+ * The last sampled token is not evaluated. Errors as of phi_session_eval() and phi_sampler_sample(). */
+int phi_generate(phi_session *session, phi_sampler *sampler, const int32_t *ids, size_t n, int n_predict,
+                 phi_token_fn *token, phi_progress_fn *progress, void *user, struct phi_generate_result *result, phi_error *err);
+
+/* ---- This machine ----------------------------------------------------------------------------------------------------- */
+
+/* The instruction sets of this build that this CPU can run, lowest first, separated by spaces: "scalar avx2". */
+const char *phi_isa_names(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

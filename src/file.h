@@ -1,0 +1,36 @@
+/* A file mapped read-only, and a cursor that cannot leave it. Knows no format. */
+#ifndef PHI_SRC_FILE_H
+#define PHI_SRC_FILE_H
+
+#include "error.h"
+
+struct phi_file {
+    const uint8_t *data;
+    uint64_t size;
+    char *path;
+};
+
+/* Map a regular file (FIFOs, sockets, devices and directories are refused without blocking). PHI_MODEL, PHI_MEMORY. */
+int phi_file_open(const char *path, struct phi_file *out, phi_error *err);
+void phi_file_close(struct phi_file *f);
+
+struct phi_cursor {
+    const uint8_t *at, *end;
+};
+
+/* Bytes left. */
+static inline uint64_t phi_cursor_left(const struct phi_cursor *c) {
+    return (uint64_t)(c->end - c->at);
+}
+
+/* Each reads a little-endian value and moves on; false, and nothing moved, when the bytes are not there. */
+bool phi_cursor_u32(struct phi_cursor *c, uint32_t *v);
+bool phi_cursor_u64(struct phi_cursor *c, uint64_t *v);
+/* n bytes in place. */
+bool phi_cursor_take(struct phi_cursor *c, uint64_t n, const uint8_t **p);
+
+/* Unsigned arithmetic that says when it overflows: true = fine. */
+bool phi_add_u64(uint64_t a, uint64_t b, uint64_t *sum);
+bool phi_mul_u64(uint64_t a, uint64_t b, uint64_t *product);
+
+#endif
