@@ -50,9 +50,9 @@ int phi_model_open(const char *path, phi_model **out, phi_error *err);
 void phi_model_close(phi_model *model);
 
 struct phi_model_info {
-    const char *name;         /* general.name, or "" ; raw bytes from the file: escape before printing */
-    const char *architecture; /* "phi3" */
-    const char *type;         /* "Q4_K - Medium": the mix that the file states, or its most frequent type */
+    char name[128];        /* general.name, cut; raw bytes from the file: escape before printing */
+    char architecture[32]; /* "phi3" */
+    char type[32];         /* "Q4_K - Medium": the mix that the file states, or the type of most of its weights */
     uint64_t file_bytes, tensor_bytes, n_params;
     int n_layer, n_embd, n_head, n_head_kv, n_ff, head_dim, n_rot, n_vocab, n_ctx_train;
 };
@@ -125,6 +125,7 @@ int phi_session_eval_logits(phi_session *session, const int32_t *ids, size_t n, 
 const float *phi_session_logits(const phi_session *session);
 
 size_t phi_session_n_past(const phi_session *session); /* tokens held */
+const phi_model *phi_session_model(const phi_session *session);
 
 /* Forget all but the first n tokens. n above phi_session_n_past() is PHI_USAGE. */
 int phi_session_rewind(phi_session *session, size_t n, phi_error *err);
@@ -155,7 +156,8 @@ int phi_sampler_sample(phi_sampler *sampler, const float *logits, int32_t *id, p
 enum phi_stop_reason { PHI_STOP_EOS, PHI_STOP_LENGTH, PHI_STOP_CONTEXT, PHI_STOP_INTERRUPT };
 
 /* Called for each generated token, in order, stop tokens left out. bytes/n_bytes: the whole UTF-8 characters that this token
- * completes (may be none; bytes of a broken character come with the token that breaks it). Non-zero stops: PHI_STOP_INTERRUPT. */
+ * completes (may be none; bytes of a broken character come with the token that breaks it). Bytes of a character that is still
+ * incomplete at the end come in a last call with id -1. Non-zero stops: PHI_STOP_INTERRUPT. */
 typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_bytes);
 
 struct phi_generate_result {

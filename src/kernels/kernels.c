@@ -45,7 +45,7 @@ int phi_kernels_has_matmul(const char *name, enum phi_type_index type) {
     return 0;
 }
 
-#define TAKE(slot) \
+#define TAKE(slot)                                                                                                   \
     if (!out->slot) out->slot = from->slot
 
 static void fill(struct phi_kernels *out, const struct phi_kernels *from) {
@@ -62,6 +62,7 @@ static void fill(struct phi_kernels *out, const struct phi_kernels *from) {
     TAKE(add);
     TAKE(f16_from_f32);
     TAKE(softmax);
+    TAKE(fold);
     if (out->scratch_per_k < from->scratch_per_k) out->scratch_per_k = from->scratch_per_k;
 }
 

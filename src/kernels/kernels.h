@@ -1,20 +1,21 @@
 /* How fast it runs: one table of function pointers, filled by the instruction set levels (isa.def).
  *
- * The scalar code in reference.c defines every result, and each slot of each level returns the same bits (tests compare with
- * memcmp). The rules that make this possible:
+ * The scalar code in reference.c defines every result, and each slot of each level returns the same bits (tests
+ * compare with memcmp). The rules that make this possible:
  *   - inside a block of 32 or 256 everything is exact int32, in any order;
  *   - a float accumulator lane is an output element (a row, a key, a dimension), never a slice of a sum;
  *   - the exception: sums of floats use 16 virtual lanes, lane = index mod 16, each in ascending order, then the tree
  *     for h = 8, 4, 2, 1: lane[i] += lane[i + h], i < h;
  *   - no estimates, no fused multiply-add that is not written as one, no libm beyond fmaf and sqrtf.
- * Sign and payload of a NaN are outside the contract. Kernels have no error paths: the caller has checked every shape.
- * Includes only quant/. */
+ * Sign and payload of a NaN are outside the contract. Kernels have no error paths: the caller has checked every
+ * shape. Includes only quant/. */
 #ifndef PHI_KERNELS_H
 #define PHI_KERNELS_H
 
 #include "../quant/quant.h"
 
-/* Keys of a cache stand in groups of 16 positions: element d of the group's position i is at [d][i]. A vector lane is a key. */
+/* Keys of a cache stand in groups of 16 positions: element d of the group's position i is at [d][i]. A vector lane is
+ * a key. */
 enum { PHI_KEY_GROUP = 16 };
 /* Attention works in blocks of 256 keys at absolute positions. */
 enum { PHI_KEY_BLOCK = 256 };
@@ -23,14 +24,14 @@ enum { PHI_CACHE_F32, PHI_CACHE_F16, PHI_N_CACHE }; /* how the cache keeps a val
 
 /* y[c*ldy + r] = sum over k of w[r][k] * x[col + c][k], for r < n_row, c < n_col */
 struct phi_matmul {
-    const uint8_t *w;         /* row r begins at w + r*row_bytes; no alignment; nothing behind the last row may be read */
+    const uint8_t *w; /* row r begins at w + r*row_bytes; no alignment; nothing behind the last row may be read */
     size_t row_bytes;
-    int n_row, k;             /* n_row >= 1; k: a multiple of the format's block */
-    const struct phi_act *x;  /* of the kind that the format asks for; q is aligned to 64 bytes */
-    int col, n_col;           /* n_col >= 1 */
-    float *y;                 /* no alignment */
+    int n_row, k;            /* n_row >= 1; k: a multiple of the format's block */
+    const struct phi_act *x; /* of the kind that the format asks for; q is aligned to 64 bytes */
+    int col, n_col;          /* n_col >= 1 */
+    float *y;                /* no alignment */
     size_t ldy;
-    void *scratch;            /* the thread's own, 64-byte aligned, scratch_per_k * k bytes */
+    void *scratch; /* the thread's own, 64-byte aligned, scratch_per_k * k bytes */
 };
 
 typedef void phi_matmul_fn(const struct phi_matmul *m);
@@ -48,7 +49,8 @@ struct phi_kernels {
     void (*quantize_q8_32)(const float *x, int k, int8_t *q, float *scale, int16_t *sum);
     void (*quantize_q8_256)(const float *x, int k, int8_t *q, float *scale, int16_t *sum);
 
-    /* y[i] = (x[i] * r) * w[i], r = 1 / sqrtf(ss / n + eps), ss = sum of squares: lanes of fmaf(x, x, lane), tree. y may be x. */
+    /* y[i] = (x[i] * r) * w[i], r = 1 / sqrtf(ss / n + eps), ss = sum of squares: lanes of fmaf(x, x, lane), tree. y
+     * may be x. */
     void (*rms_norm)(const float *x, const float *w, float *y, int n, float eps);
 
     /* Pairs a = x[i], b = x[i + n_half]: x[i] = fmaf(a, c[i], -(b*s[i])), x[i + n_half] = fmaf(b, c[i], a*s[i]). */
@@ -63,25 +65,30 @@ struct phi_kernels {
     /* To half precision, nearest-even. */
     void (*f16_from_f32)(const float *x, uint16_t *y, int n);
 
-    /* Scores of 16*n_group keys: score[j] = chain * scale; chain from +0, acc = fmaf(q[d], key_j[d], acc), d ascending.
-     * key: [n_group][hd][16] of the cache's type. */
+    /* Scores of 16*n_group keys: score[j] = chain * scale; chain from +0, acc = fmaf(q[d], key_j[d], acc), d
+     * ascending. key: [n_group][hd][16] of the cache's type. */
     void (*scores[PHI_N_CACHE])(const float *q, const void *key, int hd, int n_group, float scale, float *score);
 
-    /* Softmax of one block, visible keys first <= j < end only: *m = largest score; p[j] = exp(score[j] - m), in place;
-     * *l = sum of p: lanes (lane = j mod 16) of plain additions from +0, tree. end > first. Other p[j] are not touched. */
+    /* Softmax of one block, visible keys first <= j < end only: *m = largest score; p[j] = exp(score[j] - m), in
+     * place; *l = sum of p: lanes (lane = j mod 16) of plain additions from +0, tree. end > first. Other p[j] are not
+     * touched. */
     void (*softmax)(float *p, int first, int end, float *m, float *l);
 
     /* o[d] = fmaf(p[j], value_j[d], o[d]), j ascending over first <= j < end, from +0 (o is written, not read).
      * value: [position in block][hd] of the cache's type. */
     void (*values[PHI_N_CACHE])(const float *p, const void *value, int hd, int first, int end, float *o);
+
+    /* Fold the next block's values into those so far: o[d] = fmaf(o_b[d], c, o[d]*a). */
+    void (*fold)(float *o, const float *o_b, int hd, float a, float c);
 };
 
-/* Fill *out for the level with this name, or for the best that this CPU runs if name is NULL. Slots that a level leaves empty
- * keep the level below; a slot that no level fills takes the reference, compiled with the flags of the level asked for.
- * 0, or -1 if there is no such level in this build or on this CPU. */
+/* Fill *out for the level with this name, or for the best that this CPU runs if name is NULL. Slots that a level
+ * leaves empty keep the level below; a slot that no level fills takes the reference, compiled with the flags of the
+ * level asked for. 0, or -1 if there is no such level in this build or on this CPU. */
 int phi_kernels_select(const char *name, struct phi_kernels *out);
 
-/* Does the level with this name fill the slot of this format itself, or by a level below it (not by the reference)? */
+/* Does the level with this name fill the slot of this format itself, or by a level below it (not by the reference)?
+ */
 int phi_kernels_has_matmul(const char *name, enum phi_type_index type);
 
 /* Levels of this build that this CPU runs, lowest first; name i, or NULL when i is past the end. */

@@ -1,7 +1,7 @@
 /* The definition of every kernel, in plain C, as short as it can be.
  *
- * Compiled once as the level "scalar", and once more with the flags of each other level (-DPHI_REFERENCE=...): the same bits,
- * and the stand-in for slots that the level leaves empty. */
+ * Compiled once as the level "scalar", and once more with the flags of each other level (-DPHI_REFERENCE=...): the
+ * same bits, and the stand-in for slots that the level leaves empty. */
 #include "kernels.h"
 #include "floats.h"
 
@@ -11,34 +11,34 @@
 
 /* ---- Matrices: one output at a time ---- */
 
-#define BLOCK(NAME, name, id, block, bytes, act)                                                                        \
-    static void matmul_##name(const struct phi_matmul *m) {                                                             \
-        int group = act == PHI_ACT_Q8_32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;                                        \
-        for (int c = 0; c < m->n_col; c++)                                                                              \
-            for (int r = 0; r < m->n_row; r++) {                                                                        \
-                const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                     \
-                size_t at = (size_t)(m->col + c) * (size_t)m->k;                                                        \
-                float acc = 0;                                                                                          \
-                for (int b = 0; b < m->k / block; b++, w += bytes, at += block)                                         \
-                    acc = name##_dot(w, m->x->q + at, m->x->sum + at / (size_t)group, m->x->scale[at / block], acc);    \
-                m->y[(size_t)c * m->ldy + (size_t)r] = acc;                                                             \
-            }                                                                                                           \
+#define BLOCK(NAME, name, id, block, bytes, act)                                                                     \
+    static void matmul_##name(const struct phi_matmul *m) {                                                          \
+        int group = act == PHI_ACT_Q8_32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;                                     \
+        for (int c = 0; c < m->n_col; c++)                                                                           \
+            for (int r = 0; r < m->n_row; r++) {                                                                     \
+                const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                  \
+                size_t at = (size_t)(m->col + c) * (size_t)m->k;                                                     \
+                float acc = 0;                                                                                       \
+                for (int b = 0; b < m->k / block; b++, w += bytes, at += block)                                      \
+                    acc = name##_dot(w, m->x->q + at, m->x->sum + at / (size_t)group, m->x->scale[at / block], acc); \
+                m->y[(size_t)c * m->ldy + (size_t)r] = acc;                                                          \
+            }                                                                                                        \
     }
 
-#define PLAIN(NAME, name, id, bytes)                                                                                    \
-    static void matmul_##name(const struct phi_matmul *m) {                                                             \
-        for (int c = 0; c < m->n_col; c++)                                                                              \
-            for (int r = 0; r < m->n_row; r++) {                                                                        \
-                const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                     \
-                const float *x = m->x->f + (size_t)(m->col + c) * (size_t)m->k;                                         \
-                float lane[16] = {0};                                                                                   \
-                for (int i = 0; i < m->k; i++, w += bytes) {                                                            \
-                    float v;                                                                                            \
-                    name##_decode(w, &v);                                                                               \
-                    lane[i % 16] = fmaf(v, x[i], lane[i % 16]);                                                         \
-                }                                                                                                       \
-                m->y[(size_t)c * m->ldy + (size_t)r] = floats_tree16(lane);                                               \
-            }                                                                                                           \
+#define PLAIN(NAME, name, id, bytes)                                                                                 \
+    static void matmul_##name(const struct phi_matmul *m) {                                                          \
+        for (int c = 0; c < m->n_col; c++)                                                                           \
+            for (int r = 0; r < m->n_row; r++) {                                                                     \
+                const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                  \
+                const float *x = m->x->f + (size_t)(m->col + c) * (size_t)m->k;                                      \
+                float lane[16] = {0};                                                                                \
+                for (int i = 0; i < m->k; i++, w += bytes) {                                                         \
+                    float v;                                                                                         \
+                    name##_decode(w, &v);                                                                            \
+                    lane[i % 16] = fmaf(v, x[i], lane[i % 16]);                                                      \
+                }                                                                                                    \
+                m->y[(size_t)c * m->ldy + (size_t)r] = floats_tree16(lane);                                          \
+            }                                                                                                        \
     }
 #include "../quant/quant.def"
 
@@ -152,14 +152,19 @@ static void values_f16(const float *p, const void *value, int hd, int first, int
         for (int d = 0; d < hd; d++) o[d] = fmaf(p[j], f32_from_f16(v[(size_t)j * (size_t)hd + (size_t)d]), o[d]);
 }
 
+static void fold(float *o, const float *o_b, int hd, float a, float c) {
+    for (int d = 0; d < hd; d++) o[d] = fmaf(o_b[d], c, o[d] * a);
+}
+
 extern const struct phi_kernels PHI_REFERENCE;
 const struct phi_kernels PHI_REFERENCE = {
     .name = "scalar",
-    .matmul = {
+    .matmul =
+        {
 #define BLOCK(NAME, name, id, block, bytes, act) [PHI_##NAME] = matmul_##name,
 #define PLAIN(NAME, name, id, bytes) [PHI_##NAME] = matmul_##name,
 #include "../quant/quant.def"
-    },
+        },
     .quantize_q8_32 = quantize_q8_32,
     .quantize_q8_256 = quantize_q8_256,
     .rms_norm = rms_norm,
@@ -170,4 +175,5 @@ const struct phi_kernels PHI_REFERENCE = {
     .scores = {scores_f32, scores_f16},
     .softmax = softmax,
     .values = {values_f32, values_f16},
+    .fold = fold,
 };

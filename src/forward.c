@@ -1,0 +1,229 @@
+/* The forward pass of Phi3ForCausalLM over n tokens, prefill and decode alike:
+ *
+ *   h = embedding[ids]
+ *   each layer:  x = rms_norm(h, attn_norm)
+ *                q, k, v = Wq x, Wk x, Wv x;  rotate q, k;  k, v -> cache
+ *                h = h + Wo attention(q, cache)
+ *                x = rms_norm(h, ffn_norm)
+ *                h = h + Wdown (silu(Wgate x) * (Wup x))
+ *   logits = Whead rms_norm(h, output_norm)
+ *
+ * Each line is a job of the team, cut into chunks that no other chunk's result depends on. */
+#include "rope.h"
+#include "session.h"
+
+#include <string.h>
+
+enum { ROWS = 64, TOKENS = 16 }; /* weight rows in a chunk; tokens in a chunk of attention */
+
+struct pass {
+    struct phi_session *s;
+    const struct phi_layer *layer;
+    int index;    /* of the layer */
+    int n;        /* tokens */
+    size_t first; /* position of the first */
+
+    /* of the job at hand */
+    const float *norm, *norm_in;
+    unsigned kinds;
+    const struct phi_mat *w;
+    const struct phi_acts *x;
+    float *y;
+};
+
+static int chunks(int n, int size) {
+    return (n + size - 1) / size;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+static void run(struct pass *p, phi_team_fn *fn, int n_chunk) {
+    int n_thread = p->n == 1 ? p->s->n_threads : p->s->n_threads_batch;
+    phi_team_run(p->s->team, n_thread, fn, p, n_chunk);
+}
+
+/* chunk = token: the normalised input of matrices, rounded as they ask for */
+static void norm_token(void *arg, int t, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    int n = s->model->n_embd;
+    float *x = s->in.kind[PHI_ACT_F32].f + (size_t)t * (size_t)n;
+    (void)thread;
+    s->kernels.rms_norm(p->norm_in + (size_t)t * (size_t)n, p->norm, x, n, s->model->norm_eps);
+    phi_quantize(s, &s->in, p->kinds, t, 0, n, x);
+}
+
+static void norm(struct pass *p, const float *weight, const float *in, unsigned kinds, int n) {
+    p->norm = weight;
+    p->norm_in = in;
+    p->kinds = kinds;
+    run(p, norm_token, n);
+}
+
+/* chunk = rows of Wq, then of Wk, then of Wv */
+static void qkv_rows(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    const struct phi_mat *mats[3] = {&p->layer->wq, &p->layer->wk, &p->layer->wv};
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int offset = 0, i = 0;
+    for (; chunk >= chunks(mats[i]->rows, ROWS); i++) {
+        chunk -= chunks(mats[i]->rows, ROWS);
+        offset += mats[i]->rows;
+    }
+    int row = chunk * ROWS, n_row = least(ROWS, mats[i]->rows - row);
+    int width = p->layer->wq.rows + 2 * p->layer->wk.rows;
+    phi_matmul(s, mats[i], row, n_row, &s->in, p->n, s->qkv + offset + row, (size_t)width, &scratch);
+}
+
+static void store_value(const struct phi_session *s, int type, const float *x, char *to,
+                        struct phi_scratch *scratch) {
+    int hd = s->model->head_dim;
+    (void)scratch;
+    if (type == PHI_CACHE_F16)
+        s->kernels.f16_from_f32(x, (uint16_t *)(void *)to, hd);
+    else
+        memcpy(to, x, (size_t)hd * sizeof(float));
+}
+
+/* Key of position i of its group: element d goes to [d][i]. */
+static void store_key(const struct phi_session *s, int type, const float *x, char *group, size_t i,
+                      struct phi_scratch *scratch) {
+    int hd = s->model->head_dim;
+    if (type == PHI_CACHE_F16) {
+        uint16_t *to = (uint16_t *)(void *)group + i;
+        s->kernels.f16_from_f32(x, scratch->half, hd);
+        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = scratch->half[d];
+    } else {
+        float *to = (float *)(void *)group + i;
+        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = x[d];
+    }
+}
+
+/* chunk = KV head: rotate its queries and keys, put keys and values into the cache */
+static void rotate_and_store(void *arg, int g, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    const struct phi_model *m = s->model;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int hd = m->head_dim, half = m->n_rot / 2, n_q = m->n_head / m->n_head_kv;
+    size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
+    size_t key_size = s->type_k == PHI_CACHE_F16 ? 2 : 4, value_size = s->type_v == PHI_CACHE_F16 ? 2 : 4;
+    char *keys = phi_session_keys(s, p->index, g), *values = phi_session_values(s, p->index, g);
+    for (int t = 0; t < p->n; t++) {
+        const float *c = s->rope_cos + (size_t)t * (size_t)half, *sine = s->rope_sin + (size_t)t * (size_t)half;
+        float *q = s->qkv + (size_t)t * width + (size_t)(g * n_q * hd);
+        float *k = s->qkv + (size_t)t * width + (size_t)((m->n_head + g) * hd);
+        float *v = k + (size_t)(m->n_head_kv * hd);
+        size_t position = p->first + (size_t)t;
+        for (int i = 0; i < n_q; i++) s->kernels.rope(q + i * hd, c, sine, half);
+        s->kernels.rope(k, c, sine, half);
+        store_key(s, s->type_k, k, keys + position / PHI_KEY_GROUP * PHI_KEY_GROUP * (size_t)hd * key_size,
+                  position % PHI_KEY_GROUP, &scratch);
+        store_value(s, s->type_v, v, values + position * (size_t)hd * value_size, &scratch);
+    }
+}
+
+/* chunk = some tokens of one head, the last tokens first: they take longest */
+static void attend(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    const struct phi_model *m = s->model;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int hd = m->head_dim, head = chunk % m->n_head, t0 = (chunks(p->n, TOKENS) - 1 - chunk / m->n_head) * TOKENS;
+    size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd, out_width = (size_t)(m->n_head * hd);
+    for (int t = t0; t < least(t0 + TOKENS, p->n); t++)
+        phi_attention(s, p->index, head, p->first + (size_t)t, s->qkv + (size_t)t * width + (size_t)(head * hd),
+                      &scratch, s->attended.kind[PHI_ACT_F32].f + (size_t)t * out_width + (size_t)(head * hd));
+}
+
+/* chunk = token */
+static void round_attended(void *arg, int t, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    int n = p->layer->wo.cols;
+    (void)thread;
+    phi_quantize(s, &s->attended, phi_mat_kinds(&p->layer->wo), t, 0, n,
+                 s->attended.kind[PHI_ACT_F32].f + (size_t)t * (size_t)n);
+}
+
+/* chunk = rows of a matrix whose result is added to the residual stream */
+static void add_rows(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    size_t width = (size_t)s->model->n_embd;
+    int row = chunk * ROWS, n_row = least(ROWS, p->w->rows - row);
+    phi_matmul(s, p->w, row, n_row, p->x, p->n, s->out + row, width, &scratch);
+    for (int t = 0; t < p->n; t++)
+        s->kernels.add(s->h + (size_t)t * width + row, s->out + (size_t)t * width + row, n_row);
+}
+
+static void add_matmul(struct pass *p, const struct phi_mat *w, const struct phi_acts *x) {
+    p->w = w;
+    p->x = x;
+    run(p, add_rows, chunks(w->rows, ROWS));
+}
+
+/* chunk = columns of the hidden layer: gate, up, SwiGLU, rounded for Wdown */
+static void hidden_columns(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int row = chunk * PHI_FFN_CHUNK, n_row = least(PHI_FFN_CHUNK, p->layer->gate.rows - row);
+    phi_matmul(s, &p->layer->gate, row, n_row, &s->in, p->n, scratch.gate, PHI_FFN_CHUNK, &scratch);
+    phi_matmul(s, &p->layer->up, row, n_row, &s->in, p->n, scratch.up, PHI_FFN_CHUNK, &scratch);
+    for (int t = 0; t < p->n; t++) {
+        float *g = scratch.gate + t * PHI_FFN_CHUNK, *u = scratch.up + t * PHI_FFN_CHUNK;
+        s->kernels.swiglu(g, u, g, n_row);
+        phi_quantize(s, &s->hidden, phi_mat_kinds(&p->layer->down), t, row, n_row, g);
+    }
+}
+
+static void layer(struct pass *p) {
+    struct phi_session *s = p->s;
+    const struct phi_model *m = s->model;
+    const struct phi_layer *l = p->layer;
+    norm(p, l->attn_norm, s->h, phi_mat_kinds(&l->wq) | phi_mat_kinds(&l->wk) | phi_mat_kinds(&l->wv), p->n);
+    run(p, qkv_rows, chunks(l->wq.rows, ROWS) + 2 * chunks(l->wk.rows, ROWS));
+    run(p, rotate_and_store, m->n_head_kv);
+    run(p, attend, m->n_head * chunks(p->n, TOKENS));
+    run(p, round_attended, p->n);
+    add_matmul(p, &l->wo, &s->attended);
+    norm(p, l->ffn_norm, s->h, phi_mat_kinds(&l->gate) | phi_mat_kinds(&l->up), p->n);
+    run(p, hidden_columns, chunks(m->n_ff, PHI_FFN_CHUNK));
+    add_matmul(p, &l->down, &s->hidden);
+}
+
+void phi_forward(struct phi_session *s, int n) {
+    const struct phi_model *m = s->model;
+    struct pass p = {.s = s, .n = n, .first = s->n_past};
+    for (int t = 0; t < n; t++)
+        phi_type_decode_row(m->embedding.type,
+                            m->embedding.data + (size_t)s->ids[s->n_past + (size_t)t] * m->embedding.row_bytes,
+                            s->h + (size_t)t * (size_t)m->n_embd, (size_t)m->n_embd);
+    phi_rope_fill(m, s->rope_list, p.first, n, s->rope_cos, s->rope_sin);
+    for (p.index = 0; p.index < m->n_layer; p.index++) {
+        p.layer = &m->layer[p.index];
+        layer(&p);
+    }
+}
+
+/* chunk = rows of the head */
+static void head_rows(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    const struct phi_mat *w = &s->model->head;
+    int row = chunk * ROWS, n_row = least(ROWS, w->rows - row);
+    phi_matmul(s, w, row, n_row, &s->in, p->n, s->logits + row, (size_t)w->rows, &scratch);
+}
+
+void phi_forward_head(struct phi_session *s, int first, int n) {
+    const struct phi_model *m = s->model;
+    struct pass p = {.s = s, .n = n};
+    norm(&p, m->output_norm, s->h + (size_t)first * (size_t)m->n_embd, phi_mat_kinds(&m->head), n);
+    run(&p, head_rows, chunks(m->head.rows, ROWS));
+}

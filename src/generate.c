@@ -1,0 +1,82 @@
+/* Generation: evaluate a prompt, then sample, hand out and evaluate one token after the other. Owns no state of its
+ * own. */
+#include "model.h"
+#include "utf8.h"
+
+#include <time.h>
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+enum { MAX_PIECE = 1 << 16 }; /* bytes of one token; the tokenizer allows no more */
+
+/* Hand a token's bytes out as whole characters, in pieces of a bounded buffer. */
+static int hand_out(const phi_model *m, struct phi_utf8 *held, int32_t id, phi_token_fn *token, void *user) {
+    char ready[MAX_PIECE + 4];
+    size_t n;
+    const char *bytes = phi_token_bytes(m, id, false, &n);
+    n = phi_utf8_feed(held, bytes, n, ready);
+    return token ? token(user, id, ready, n) : 0;
+}
+
+/* Sample until something ends it. */
+static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sampler, int n_predict, phi_token_fn *token,
+                         void *user, struct phi_generate_result *r, double begin, phi_error *err) {
+    struct phi_utf8 held = {.n = 0};
+    struct phi_session_info info;
+    phi_session_get_info(s, &info);
+    int e = 0;
+    for (;;) {
+        int32_t id;
+        if (n_predict >= 0 && r->n_generated >= (size_t)n_predict) {
+            r->reason = PHI_STOP_LENGTH;
+            break;
+        }
+        if ((e = phi_sampler_sample(sampler, phi_session_logits(s), &id, err))) break;
+        if (r->n_generated == 0) r->first_token_seconds = now() - begin;
+        if (phi_token_is_stop(m, id)) {
+            r->reason = PHI_STOP_EOS;
+            break;
+        }
+        r->n_generated++;
+        if (hand_out(m, &held, id, token, user)) {
+            r->reason = PHI_STOP_INTERRUPT;
+            break;
+        }
+        if (n_predict >= 0 && r->n_generated >= (size_t)n_predict) continue; /* nobody will ask for the next logits */
+        if (phi_session_n_past(s) >= (size_t)info.n_ctx) {
+            r->reason = PHI_STOP_CONTEXT;
+            break;
+        }
+        if ((e = phi_session_eval(s, &id, 1, NULL, NULL, err))) break;
+    }
+    char rest[4];
+    size_t n = phi_utf8_flush(&held, rest);
+    if (n && token) token(user, -1, rest, n);
+    return e;
+}
+
+int phi_generate(phi_session *s, phi_sampler *sampler, const int32_t *ids, size_t n, int n_predict,
+                 phi_token_fn *token, phi_progress_fn *progress, void *user, struct phi_generate_result *result,
+                 phi_error *err) {
+    struct phi_generate_result r = {.reason = PHI_STOP_LENGTH, .n_prompt = n};
+    double begin = now();
+    size_t end = phi_session_n_past(s) + n;
+    int e = phi_session_eval(s, ids, n, progress, user, err);
+    r.prompt_seconds = now() - begin;
+    if (!e && phi_session_n_past(s) < end) {
+        r.reason = PHI_STOP_INTERRUPT; /* by the progress callback */
+    } else if (!e && n_predict != 0) {
+        if (!phi_session_logits(s))
+            return phi_fail(err, PHI_USAGE, "there is nothing to continue: the session holds no token");
+        for (size_t i = 0; i < n; i++) phi_sampler_accept(sampler, ids[i]);
+        double first = now();
+        e = sample_tokens(s, phi_session_model(s), sampler, n_predict, token, user, &r, begin, err);
+        r.generate_seconds = now() - first;
+    }
+    if (result) *result = r;
+    return e;
+}

@@ -1,0 +1,209 @@
+/* Thread team on pthreads, or on OpenMP where the build asks for it.
+ *
+ * One 64-bit ticket holds the number of the job (high half) and the next chunk (low half). A thread takes a chunk by
+ * moving the ticket on by one; that succeeds only while the job is still the one whose description it has read:
+ *
+ *     caller                                  worker
+ *     ticket = (job + 1, CLOSED)              t = ticket               (job, next)
+ *     write fn, arg, n_chunk                  read fn, arg, n_chunk
+ *     ticket = (job + 2, 0)    publish        compare-exchange t -> t + 1; failed: start again
+ *     take chunks like a worker               fn(arg, next); done++
+ *     wait until done == n_chunk
+ *
+ * Whoever reads a part of the new description has seen, or will see in the exchange, that the ticket was closed
+ * before it.
+ *
+ * The caller waits for chunks, not for threads: a worker that sleeps through a job, or a core that is slow, holds
+ * nobody up. Idle workers spin for some microseconds, since the next job of a token usually comes at once, and then
+ * sleep. */
+#include "team.h"
+#include "kernels/kernels.h"
+#include "memory.h"
+
+#include <stdatomic.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+
+struct phi_team {
+    int n;
+};
+
+int phi_team_open(int n, struct phi_team **out, phi_error *err) {
+    *out = phi_alloc(1, sizeof **out);
+    if (!*out) return phi_fail(err, PHI_MEMORY, "not enough memory for %d threads", n);
+    (*out)->n = n;
+    omp_set_dynamic(0);
+    return 0;
+}
+
+void phi_team_close(struct phi_team *team) {
+    phi_free(team);
+}
+
+void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *arg, int n_chunk) {
+    int n = n_thread < team->n ? n_thread : team->n;
+    if (n < 2 || n_chunk < 2) {
+        for (int i = 0; i < n_chunk; i++) fn(arg, i, 0);
+        return;
+    }
+    atomic_int next = 0;
+#pragma omp parallel num_threads(n)
+    {
+        unsigned long long fp = phi_fp_enter();
+        int thread = omp_get_thread_num(), i;
+        while ((i = atomic_fetch_add(&next, 1)) < n_chunk) fn(arg, i, thread);
+        phi_fp_restore(fp);
+    }
+}
+
+#else
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+enum { SPIN = 2000 };                    /* pauses before sleep: some 20 to 50 microseconds */
+static const unsigned CLOSED = 1u << 31; /* as the next chunk: there is none */
+
+struct worker {
+    struct phi_team *team;
+    pthread_t thread;
+    int index;
+};
+
+struct phi_team {
+    int n; /* threads, the caller included */
+    _Alignas(64) atomic_ullong ticket;
+    _Alignas(64) atomic_int done;
+    /* The job. Written before the ticket that publishes it. */
+    _Atomic(phi_team_fn *) fn;
+    _Atomic(void *) arg;
+    atomic_uint n_chunk;
+    atomic_int n_thread;
+    /* Sleep. */
+    atomic_int sleepers;
+    atomic_bool quit;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    int n_started; /* of worker[] */
+    struct worker worker[];
+};
+
+static void pause_cpu(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb"); /* a real delay; yield is a no-op on most cores */
+#endif
+}
+
+/* Take and compute chunks until none is left. */
+static void work(struct phi_team *team, int thread) {
+    for (;;) {
+        unsigned long long t = atomic_load_explicit(&team->ticket, memory_order_acquire);
+        phi_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
+        void *arg = atomic_load_explicit(&team->arg, memory_order_acquire);
+        unsigned next = (unsigned)(t & 0xffffffffu),
+                 n_chunk = atomic_load_explicit(&team->n_chunk, memory_order_acquire);
+        if (next >= n_chunk || thread >= atomic_load_explicit(&team->n_thread, memory_order_acquire)) return;
+        if (!atomic_compare_exchange_weak_explicit(&team->ticket, &t, t + 1, memory_order_acq_rel,
+                                                   memory_order_relaxed))
+            continue;
+        fn(arg, (int)next, thread);
+        atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
+    }
+}
+
+static unsigned job_of(unsigned long long ticket) {
+    return (unsigned)(ticket >> 32);
+}
+
+static void *worker_main(void *arg) {
+    struct worker *w = arg;
+    struct phi_team *team = w->team;
+    unsigned seen = 0;
+    phi_fp_enter();
+    while (!atomic_load(&team->quit)) {
+        unsigned job = job_of(atomic_load_explicit(&team->ticket, memory_order_acquire));
+        for (int i = 0; job == seen && i < SPIN; i++) {
+            pause_cpu();
+            job = job_of(atomic_load_explicit(&team->ticket, memory_order_acquire));
+        }
+        if (job == seen) {
+            pthread_mutex_lock(&team->mutex);
+            atomic_fetch_add(&team->sleepers, 1);
+            while (job_of(atomic_load(&team->ticket)) == seen && !atomic_load(&team->quit))
+                pthread_cond_wait(&team->wake, &team->mutex);
+            atomic_fetch_sub(&team->sleepers, 1);
+            pthread_mutex_unlock(&team->mutex);
+            continue;
+        }
+        seen = job;
+        work(team, w->index);
+    }
+    return NULL;
+}
+
+static void wake_all(struct phi_team *team) {
+    pthread_mutex_lock(&team->mutex);
+    pthread_cond_broadcast(&team->wake);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+int phi_team_open(int n, struct phi_team **out, phi_error *err) {
+    struct phi_team *team = phi_pages_alloc(sizeof *team + (size_t)n * sizeof team->worker[0]);
+    *out = team;
+    if (!team) return phi_fail(err, PHI_MEMORY, "not enough memory for %d threads", n);
+    team->n = n;
+    pthread_mutex_init(&team->mutex, NULL);
+    pthread_cond_init(&team->wake, NULL);
+    for (int i = 1; i < n; i++) {
+        struct worker *w = &team->worker[team->n_started];
+        w->team = team;
+        w->index = i;
+        int e = pthread_create(&w->thread, NULL, worker_main, w);
+        if (e) {
+            phi_team_close(team);
+            *out = NULL;
+            return phi_fail(err, PHI_FAILED, "thread %d of %d could not be started: %s; use fewer threads", i + 1, n,
+                            strerror(e));
+        }
+        team->n_started++;
+    }
+    return 0;
+}
+
+void phi_team_close(struct phi_team *team) {
+    if (!team) return;
+    atomic_store(&team->quit, true);
+    wake_all(team);
+    for (int i = 0; i < team->n_started; i++) pthread_join(team->worker[i].thread, NULL);
+    pthread_mutex_destroy(&team->mutex);
+    pthread_cond_destroy(&team->wake);
+    phi_pages_free(team, sizeof *team + (size_t)team->n * sizeof team->worker[0]);
+}
+
+void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *arg, int n_chunk) {
+    int n = n_thread < team->n ? n_thread : team->n;
+    if (n < 2 || n_chunk < 2) {
+        for (int i = 0; i < n_chunk; i++) fn(arg, i, 0);
+        return;
+    }
+    unsigned long long job = job_of(atomic_load_explicit(&team->ticket, memory_order_relaxed));
+    atomic_store(&team->ticket, (job + 1) << 32 | CLOSED);
+    atomic_store_explicit(&team->fn, fn, memory_order_release);
+    atomic_store_explicit(&team->arg, arg, memory_order_release);
+    atomic_store_explicit(&team->n_chunk, (unsigned)n_chunk, memory_order_release);
+    atomic_store_explicit(&team->n_thread, n, memory_order_release);
+    atomic_store_explicit(&team->done, 0, memory_order_relaxed);
+    atomic_store(&team->ticket, (job + 2) << 32);
+    if (atomic_load(&team->sleepers) > 0) wake_all(team);
+    work(team, 0);
+    for (int i = 0; atomic_load_explicit(&team->done, memory_order_acquire) < n_chunk; i++) {
+        if (i < SPIN)
+            pause_cpu();
+        else
+            sched_yield(); /* more threads than cores: let the one that holds the chunk run */
+    }
+}
+#endif

@@ -1,0 +1,21 @@
+/* The threads of a session: started once, they share the chunks of one job after another. */
+#ifndef PHI_SRC_TEAM_H
+#define PHI_SRC_TEAM_H
+
+#include "error.h"
+
+struct phi_team;
+
+/* Compute chunk number `chunk` of a job on thread number `thread` (0 = the caller of phi_team_run). */
+typedef void phi_team_fn(void *arg, int chunk, int thread);
+
+/* A team of n threads, the caller included. PHI_MEMORY, PHI_FAILED. */
+int phi_team_open(int n, struct phi_team **out, phi_error *err);
+void phi_team_close(struct phi_team *team);
+
+/* Run fn for every chunk 0 .. n_chunk-1 on at most n_thread threads; returns when all are done. Chunks are handed out
+ * one at a time in ascending order, so that a slow core takes fewer. Which thread computes a chunk must not change
+ * its result. */
+void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *arg, int n_chunk);
+
+#endif
