@@ -10,9 +10,14 @@ struct phi_file {
     char *path;
 };
 
-/* Map a regular file (FIFOs, sockets, devices and directories are refused without blocking). PHI_MODEL, PHI_MEMORY. */
+/* Map a regular file (FIFOs, sockets, devices and directories are refused without blocking; an empty file has no content that
+ * could be mapped and is refused too). PHI_MODEL, PHI_MEMORY; on failure *out is all zero. */
 int phi_file_open(const char *path, struct phi_file *out, phi_error *err);
-void phi_file_close(struct phi_file *f);
+void phi_file_close(struct phi_file *f); /* a zeroed one is fine; leaves it zeroed */
+
+/* As phi_fail(), with "PATH: " before the sentence. The path is shortened from the left where it would crowd out the sentence,
+ * and control bytes in it become '?'. */
+int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt, ...) PHI_PRINTF(4, 5);
 
 struct phi_cursor {
     const uint8_t *at, *end;
@@ -29,8 +34,12 @@ bool phi_cursor_u64(struct phi_cursor *c, uint64_t *v);
 /* n bytes in place. */
 bool phi_cursor_take(struct phi_cursor *c, uint64_t n, const uint8_t **p);
 
-/* Unsigned arithmetic that says when it overflows: true = fine. */
+/* n_bytes (1 to 8) little-endian bytes, at any address. */
+uint64_t phi_little_endian(const uint8_t *p, size_t n_bytes);
+
+/* Unsigned arithmetic that says when it overflows: true = fine. Else the result is not set. */
 bool phi_add_u64(uint64_t a, uint64_t b, uint64_t *sum);
 bool phi_mul_u64(uint64_t a, uint64_t b, uint64_t *product);
+bool phi_align_u64(uint64_t a, uint64_t power_of_two, uint64_t *up); /* the next multiple */
 
 #endif
