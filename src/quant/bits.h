@@ -22,6 +22,12 @@ static inline uint32_t f32_bits(float f) {
     return u;
 }
 
+static inline int8_t load_i8(const uint8_t *p) {
+    int8_t v;
+    memcpy(&v, p, 1);
+    return v;
+}
+
 static inline uint16_t load_u16(const uint8_t *p) {
     return (uint16_t)(p[0] | p[1] << 8);
 }

@@ -1,0 +1,39 @@
+/* Q5_0: 32 weights, one scale; the fifth bits stand apart.
+ *
+ *   byte   0 1 | 2 3 4 5 | 6            ..            21
+ *          d   | qh      | qs[0]  qs[1]   ..      qs[15]       d: f16, qh: u32
+ *   weight j        = bit j of qh      : low nibble of qs[j]         value = (weight - 16) * d
+ *   weight j + 16   = bit j + 16 of qh : high nibble of qs[j]
+ */
+#ifndef PHI_QUANT_Q5_0_H
+#define PHI_QUANT_Q5_0_H
+
+#include "bits.h"
+#include <math.h>
+
+/* The 32 numbers 0..31 of Q5_0 and Q5_1 from their fifth bits and nibbles. */
+static inline void q5_unpack(uint32_t qh, const uint8_t *qs, uint8_t v[32]) {
+    for (int j = 0; j < 16; j++) {
+        v[j] = (uint8_t)((qs[j] & 15) | (qh >> j & 1) << 4);
+        v[j + 16] = (uint8_t)(qs[j] >> 4 | (qh >> (j + 16) & 1) << 4);
+    }
+}
+
+static inline void q5_0_decode(const uint8_t *w, float *y) {
+    float d = load_f16(w);
+    uint8_t v[32];
+    q5_unpack(load_u32(w + 2), w + 6, v);
+    for (int j = 0; j < 32; j++) y[j] = (float)(v[j] - 16) * d;
+}
+
+/* See dot in quant.h. */
+static inline float q5_0_dot(const uint8_t *w, const int8_t *q, const int16_t *sum, float s, float acc) {
+    uint8_t v[32];
+    q5_unpack(load_u32(w + 2), w + 6, v);
+    int32_t isum = 0;
+    for (int j = 0; j < 32; j++) isum += v[j] * q[j];
+    isum -= 16 * sum[0];
+    return fmaf(load_f16(w) * s, (float)isum, acc);
+}
+
+#endif
