@@ -2,9 +2,10 @@
  *
  *   byte   0 1 | 2 3      | 4 .. 7      | 8    ..    135
  *          d   | scales_h | scales_l[4] | qs[128]            d: f16, scales_h: u16
- *   sub-block j = 0..7 has 16 bytes of qs, byte l of them: low nibble -> weight 32j + l, high nibble -> weight 32j + 16 + l
+ *   sub-block j = 0..7 has 16 bytes of qs, byte l = 0..15 of them
+ *   low nibble  -> weight 32j + l             value = d*(sc[j] - 32) * iq4_values[nibble]
+ *   high nibble -> weight 32j + 16 + l
  *   sc[j] = bits 2j+1, 2j of scales_h : low (j even) or high (j odd) nibble of scales_l[j / 2]
- *   value = d*(sc - 32) * iq4_values[nibble]
  */
 #ifndef PHI_QUANT_IQ4_XS_H
 #define PHI_QUANT_IQ4_XS_H
@@ -14,7 +15,8 @@
 /* The 8 scales, 32 taken off: -32..31. */
 static inline void iq4_xs_scales(const uint8_t *w, int8_t sc[8]) {
     int high = load_u16(w + 2);
-    for (int j = 0; j < 8; j++) sc[j] = (int8_t)(((w[4 + j / 2] >> 4 * (j % 2) & 15) | (high >> 2 * j & 3) << 4) - 32);
+    for (int j = 0; j < 8; j++)
+        sc[j] = (int8_t)(((w[4 + j / 2] >> 4 * (j % 2) & 15) | (high >> 2 * j & 3) << 4) - 32);
 }
 
 static inline void iq4_xs_decode(const uint8_t *w, float *y) {

@@ -1,4 +1,4 @@
-/* Q6_K: 256 weights in 16 sub-blocks of 16, each with a signed 8-bit scale; the two upper bits of a weight stand apart.
+/* Q6_K: 256 weights in 16 sub-blocks of 16, each with a signed 8-bit scale; the two upper bits stand apart.
  *
  *   byte   0 .. 127 | 128 .. 191 | 192 .. 207 | 208 209
  *          ql[128]  | qh[64]     | scales[16] | d             scales: signed bytes; d: f16
