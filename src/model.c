@@ -167,7 +167,7 @@ static int bind_attention(const struct phi_model *m, int i, struct phi_layer *l,
     const struct phi_gguf_tensor *fused = find(m, name, "blk.%d.attn_qkv.weight", i);
     const struct phi_gguf_tensor *q = find(m, name, "blk.%d.attn_q.weight", i);
     if (fused || !q) {
-        struct phi_mat qkv;
+        struct phi_mat qkv = {0};
         find(m, name, "blk.%d.attn_qkv.weight", i);
         if ((e = bind_mat(m, name, fused, q_rows + 2 * kv_rows, m->n_embd, &qkv, err))) return e;
         l->wq = slice(qkv, 0, q_rows);
@@ -193,7 +193,7 @@ static int bind_ffn(const struct phi_model *m, int i, struct phi_layer *l, phi_e
         const struct phi_gguf_tensor *up = find(m, name, "blk.%d.ffn_up.weight", i);
         if ((e = bind_mat(m, name, up, m->n_ff, m->n_embd, &l->up, err))) return e;
     } else {
-        struct phi_mat both; /* [gate; up] */
+        struct phi_mat both = {0}; /* [gate; up] */
         const struct phi_gguf_tensor *up = find(m, name, "blk.%d.ffn_up.weight", i);
         if ((e = bind_mat(m, name, up, 2 * m->n_ff, m->n_embd, &both, err))) return e;
         l->gate = slice(both, 0, m->n_ff);
