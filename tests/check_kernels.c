@@ -1,0 +1,597 @@
+/* Every slot of every level against the scalar one, bit for bit; with --bench, how fast each is.
+ *
+ * Inputs end at an unreadable page, so that a load behind them ends the program (with the name of the case); outputs have
+ * canaries on both sides. NaN compares as NaN whatever its sign and payload. PHI_SEED repeats a run. */
+#include "../src/kernels/kernels.h"
+#include "../src/kernels/floats.h"
+#include "check.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned long long state;
+
+static unsigned random_below(unsigned n) {
+    return (unsigned)(check_random(&state) >> 33) % n;
+}
+
+static float random_float(void) { /* -1 .. 1 */
+    return (float)(int)(random_below(2000001) - 1000000) * 1e-6f;
+}
+
+/* ---- What is being tested, for the message of a crash ---- */
+
+static char now[200];
+
+static void testing(const char *form, ...) __attribute__((format(printf, 1, 2)));
+static void testing(const char *form, ...) {
+    va_list a;
+    va_start(a, form);
+    vsnprintf(now, sizeof now, form, a);
+    va_end(a);
+}
+
+static void crashed(int number) {
+    static const char text[] = "FAIL: a kernel touched memory that is not its own: ";
+    ssize_t done = write(1, text, sizeof text - 1);
+    done += write(1, now, strlen(now));
+    done += write(1, "\n", 1);
+    _exit(number > 0 && done > 0 ? 1 : 2);
+}
+
+/* ---- Memory ---- */
+
+enum { N_BUFFER = 12, CANARY = 64 };
+static const size_t buffer_size = 1u << 20;
+static unsigned char *buffers[N_BUFFER];
+
+static void make_buffers(void) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < N_BUFFER; i++) {
+        unsigned char *p = mmap(NULL, buffer_size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED || mprotect(p + buffer_size, page, PROT_NONE) != 0) {
+            perror("mmap");
+            exit(1);
+        }
+        buffers[i] = p;
+    }
+}
+
+/* size bytes that end at an unreadable page, or, to be aligned, less than `align` before it. */
+static void *input(int i, size_t size, size_t align) {
+    if (size + CANARY > buffer_size) abort();
+    return buffers[i] + (buffer_size - size) / align * align;
+}
+
+/* size bytes for results between canaries. */
+static void *output(int i, size_t size) {
+    if (size + 2 * CANARY > buffer_size) abort();
+    unsigned char *p = buffers[i] + buffer_size - CANARY - size;
+    memset(p - CANARY, 0xa5, size + 2 * CANARY);
+    return p;
+}
+
+static int canaries_live(const void *output, size_t size) {
+    const unsigned char *p = output;
+    for (int i = 1; i <= CANARY; i++)
+        if (p[-i] != 0xa5 || p[size + (size_t)i - 1] != 0xa5) return 0;
+    return 1;
+}
+
+static int same_float(float a, float b) {
+    return f32_bits(a) == f32_bits(b) || (a != a && b != b);
+}
+
+/* Index of the first difference, or -1. */
+static long differ(const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(a[i], b[i])) return (long)i;
+    return -1;
+}
+
+/* One check: equal bits and whole canaries. */
+static void check_floats(const float *got, const float *want, size_t n) {
+    long at = differ(got, want, n);
+    CHECK(at < 0, "%s: element %ld of %zu is %a, not %a", now, at, n, (double)got[at], (double)want[at]);
+    CHECK(canaries_live(got, n * sizeof *got), "%s: wrote outside its output", now);
+}
+
+/* ---- Matrices ---- */
+
+/* Where a block's f16 scales stand: random bytes there would often be NaN. */
+static const struct scales {
+    const char *name;
+    int at[2];
+} scales[] = {
+    {"Q4_0", {0, -1}},    {"Q4_1", {0, 2}},   {"Q5_0", {0, -1}},   {"Q5_1", {0, 2}}, {"Q8_0", {0, -1}}, {"IQ4_NL", {0, -1}},
+    {"IQ4_XS", {0, -1}},  {"Q2_K", {80, 82}}, {"Q3_K", {108, -1}}, {"Q4_K", {0, 2}}, {"Q5_K", {0, 2}},  {"Q6_K", {208, -1}},
+};
+
+static const struct scales *find_scales(const char *name) {
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
+        if (strcmp(scales[i].name, name) == 0) return &scales[i];
+    return NULL;
+}
+
+static void put_u16(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+enum weights { W_RANDOM, W_ZERO, W_ONES, W_ALTERNATING, N_WEIGHTS };
+enum values { V_RANDOM, V_ZERO, V_LARGEST, V_SMALLEST, V_ALTERNATING, V_DENORMAL, V_HUGE, V_NOT_FINITE, N_VALUES };
+
+static void fill_bytes(uint8_t *p, size_t n, enum weights kind) {
+    for (size_t i = 0; i < n; i++)
+        p[i] = kind == W_RANDOM ? (uint8_t)random_below(256) : kind == W_ZERO ? 0 : kind == W_ONES ? 255 : i % 2 ? 0x0f : 0xf0;
+}
+
+static uint16_t random_scale(void) {
+    switch (random_below(16)) {
+    case 0: return 0;
+    case 1: return (uint16_t)(1 + random_below(1023));             /* denormal */
+    case 2: return 0x7bff;                                         /* 65504 */
+    case 3: return 0xfbff;
+    case 4: return 0x8000;
+    default: return (uint16_t)(random_below(2) << 15 | (0x1800 + random_below(0x2400))); /* 2^-9 .. 1 */
+    }
+}
+
+static void fill_weights(const struct phi_type *type, uint8_t *w, size_t n_block, enum weights kind) {
+    fill_bytes(w, n_block * (size_t)type->bytes, kind);
+    if (type->act == PHI_ACT_F32) {
+        for (size_t i = 0; i < n_block; i++, w += type->bytes) {
+            float v = kind == W_RANDOM ? random_float() : kind == W_ZERO ? 0.0f : kind == W_ONES ? 65504.0f : i % 2 ? 1.5f : -0.0f;
+            if (kind == W_RANDOM && random_below(32) == 0) v *= 0x1p-22f; /* denormal in half precision */
+            uint32_t u = f32_bits(v);
+            if (type->bytes == 4) memcpy(w, &u, 4);
+            else put_u16(w, strcmp(type->name, "F16") == 0 ? f16_from_f32(v) : (uint16_t)(u >> 16));
+        }
+        return;
+    }
+    const struct scales *s = find_scales(type->name);
+    for (size_t i = 0; i < n_block; i++, w += type->bytes)
+        for (int j = 0; j < 2; j++)
+            if (s->at[j] >= 0) put_u16(w + s->at[j], random_scale());
+}
+
+static void fill_values(float *x, size_t n, enum values kind) {
+    for (size_t i = 0; i < n; i++) {
+        float v = random_float();
+        switch (kind) {
+        case V_ZERO: v = 0; break;
+        case V_LARGEST: v = 3.0f; break;
+        case V_SMALLEST: v = -3.0f; break;
+        case V_ALTERNATING: v = i % 2 ? 2.0f : -2.0f; break;
+        case V_DENORMAL: v *= 0x1p-126f; break;
+        case V_HUGE: v *= 0x1p126f; break;
+        default: break;
+        }
+        x[i] = v;
+    }
+    if (kind == V_NOT_FINITE && n) {
+        x[random_below((unsigned)n)] = INFINITY;
+        x[random_below((unsigned)n)] = -NAN;
+    }
+}
+
+/* n columns of k activations into the buffers from `first`, by the scalar kernels. */
+static struct phi_act make_activations(const struct phi_kernels *scalar, const struct phi_type *type, int n, int k,
+                                       enum values kind, int first) {
+    struct phi_act x = {.kind = type->act, .k = k};
+    size_t size = (size_t)n * (size_t)k, block = (size_t)type->block;
+    size_t n_sum = size / (type->act == PHI_ACT_Q8_32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256);
+    x.f = input(first, size * 4, 4);
+    fill_values(x.f, size, kind);
+    if (type->act == PHI_ACT_F32) return x;
+    x.q = input(first + 1, size, 64);
+    x.scale = input(first + 2, size / block * 4, 4);
+    x.sum = input(first + 3, n_sum * 2, 2);
+    if (type->act == PHI_ACT_Q8_32) scalar->quantize_q8_32(x.f, (int)size, x.q, x.scale, x.sum);
+    else scalar->quantize_q8_256(x.f, (int)size, x.q, x.scale, x.sum);
+    return x;
+}
+
+static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type,
+                         int n_row, int n_block, int col, int n_col, enum weights wk, enum values vk) {
+    static float want[32 * 32];
+    struct phi_matmul m = {.n_row = n_row, .k = n_block * type->block, .col = col, .n_col = n_col};
+    testing("%s %s: %d rows, k %d, columns %d..%d, weights %d, values %d", k->name, type->name, n_row, m.k, col,
+            col + n_col - 1, (int)wk, (int)vk);
+    m.row_bytes = (size_t)n_block * (size_t)type->bytes;
+    uint8_t *w = input(0, (size_t)n_row * m.row_bytes, 1);
+    fill_weights(type, w, (size_t)n_row * (size_t)n_block, wk);
+    struct phi_act x = make_activations(scalar, type, col + n_col, m.k, vk, 1);
+    m.w = w;
+    m.x = &x;
+    m.ldy = (size_t)n_row + random_below(3);
+    size_t size = (size_t)(n_col - 1) * m.ldy + (size_t)n_row;
+    m.y = output(5, size * 4);
+    memcpy(want, m.y, size * 4); /* between columns nothing is written */
+    size_t scratch = k->scratch_per_k * (size_t)m.k / 64 * 64; /* whole vectors up to the unreadable page */
+    m.scratch = input(6, k->scratch_per_k * (size_t)m.k, 64);
+    if (scratch) memset(m.scratch, 0xff, scratch);
+    k->matmul[type->index](&m);
+    float *got = m.y;
+    m.y = want;
+    scalar->matmul[type->index](&m);
+    check_floats(got, want, size);
+}
+
+static void check_type(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type) {
+    static const int cols[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 17};
+    static const int lengths[] = {1, 7, 15, 16, 17, 31, 32, 48, 63, 130};
+    int plain = type->act == PHI_ACT_F32;
+    if (!plain && !find_scales(type->name)) {
+        CHECK(0, "%s: say in scales[] where its scales stand", type->name);
+        return;
+    }
+    for (int n_row = 1; n_row <= 20; n_row++)
+        for (int i = 0; i < 2; i++) {
+            int n_block = plain ? lengths[random_below(10)] : 1 + (int)random_below(type->block == 32 ? 9 : 3);
+            check_matmul(k, scalar, type, n_row, n_block, (int)random_below(3), i ? cols[random_below(10)] : 1, W_RANDOM,
+                         V_RANDOM);
+        }
+    for (int i = 0; i < 10; i++)
+        check_matmul(k, scalar, type, i % 2 ? 17 : 7, plain ? lengths[i] : 1 + i % 3, i % 4, cols[i], W_RANDOM, V_RANDOM);
+    for (int wk = 0; wk < N_WEIGHTS; wk++)
+        for (int vk = 0; vk < N_VALUES; vk++)
+            for (int n_col = 1; n_col <= 5; n_col += 4)
+                check_matmul(k, scalar, type, 9, plain ? 40 : 2, 0, n_col, (enum weights)wk, (enum values)vk);
+}
+
+/* ---- The other slots ---- */
+
+static void check_quantize(const struct phi_kernels *k, const struct phi_kernels *scalar, int block, int n, enum values vk) {
+    testing("%s quantize_q8_%d: n %d, values %d", k->name, block, n, (int)vk);
+    int group = block == 32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;
+    size_t size = (size_t)n, n_scale = size / (size_t)block, n_sum = size / (size_t)group;
+    float *x = input(0, size * 4, 4);
+    fill_values(x, size, vk);
+    if (vk == V_RANDOM) /* ties between two integers: 127 / 63.5 = 2 */
+        for (int i = 0; i < n; i++) x[i] = i % block == 0 ? 63.5f : (float)(int)random_below(254) * 0.25f - 31.75f;
+    int8_t *q = output(1, size), *want_q = output(2, size);
+    float *scale = output(3, n_scale * 4), *want_scale = output(4, n_scale * 4);
+    int16_t *sum = output(5, n_sum * 2), *want_sum = output(6, n_sum * 2);
+    (block == 32 ? scalar->quantize_q8_32 : scalar->quantize_q8_256)(x, n, want_q, want_scale, want_sum);
+    (block == 32 ? k->quantize_q8_32 : k->quantize_q8_256)(x, n, q, scale, sum);
+    CHECK(memcmp(q, want_q, size) == 0, "%s: q differs", now);
+    CHECK(memcmp(sum, want_sum, n_sum * 2) == 0, "%s: sums differ", now);
+    CHECK(canaries_live(q, size) && canaries_live(sum, n_sum * 2), "%s: wrote outside q or sum", now);
+    check_floats(scale, want_scale, n_scale);
+}
+
+/* Slots that go through n floats one by one. */
+static void check_elements(const struct phi_kernels *k, const struct phi_kernels *scalar, int n, enum values vk) {
+    size_t size = (size_t)n;
+    float *x = input(0, size * 4, 4), *w = input(1, size * 4, 4);
+    float *got = output(2, size * 4), *want = output(3, size * 4);
+    fill_values(x, size, vk);
+    fill_values(w, size, V_RANDOM);
+
+    testing("%s rms_norm: n %d, values %d", k->name, n, (int)vk);
+    scalar->rms_norm(x, w, want, n, 1e-5f);
+    k->rms_norm(x, w, got, n, 1e-5f);
+    check_floats(got, want, size);
+    memcpy(got, x, size * 4);
+    k->rms_norm(got, w, got, n, 1e-5f);
+    check_floats(got, want, size);
+
+    testing("%s add: n %d, values %d", k->name, n, (int)vk);
+    memcpy(got, w, size * 4);
+    memcpy(want, w, size * 4);
+    scalar->add(want, x, n);
+    k->add(got, x, n);
+    check_floats(got, want, size);
+
+    testing("%s swiglu: n %d, values %d", k->name, n, (int)vk);
+    if (vk == V_RANDOM)
+        for (int i = 0; i < n; i++) x[i] *= 100.0f; /* beyond both ends of exp */
+    scalar->swiglu(x, w, want, n);
+    k->swiglu(x, w, got, n);
+    check_floats(got, want, size);
+    memcpy(got, x, size * 4);
+    k->swiglu(got, w, got, n);
+    check_floats(got, want, size);
+
+    testing("%s f16_from_f32: n %d, values %d", k->name, n, (int)vk);
+    uint16_t *h = output(4, size * 2), *want_h = output(5, size * 2);
+    for (int i = 0; i < n; i++)
+        if (random_below(2)) x[i] = f32_from_bits((uint32_t)(random_below(2) << 31 | (0x32000000u + random_below(0x17000000)) ));
+    scalar->f16_from_f32(x, want_h, n);
+    k->f16_from_f32(x, h, n);
+    int equal = 1;
+    for (int i = 0; i < n; i++)
+        if (h[i] != want_h[i] && !((h[i] & 0x7fff) > 0x7c00 && (want_h[i] & 0x7fff) > 0x7c00)) equal = 0;
+    CHECK(equal, "%s: differs", now);
+    CHECK(canaries_live(h, size * 2), "%s: wrote outside its output", now);
+
+    testing("%s rope: n_half %d, values %d", k->name, n, (int)vk);
+    got = output(2, size * 8);
+    want = output(3, size * 8);
+    float *c = input(0, size * 4, 4), *s = w;
+    fill_values(c, size, V_RANDOM);
+    fill_values(got, 2 * size, vk);
+    memcpy(want, got, size * 8);
+    scalar->rope(want, c, s, n);
+    k->rope(got, c, s, n);
+    check_floats(got, want, 2 * size);
+}
+
+static void fill_cache(void *p, size_t n, int cache, enum values vk) {
+    float v;
+    for (size_t i = 0; i < n; i++) {
+        fill_values(&v, 1, vk == V_NOT_FINITE && random_below(97) ? V_RANDOM : vk);
+        if (cache == PHI_CACHE_F32) memcpy((uint8_t *)p + 4 * i, &v, 4);
+        else put_u16((uint8_t *)p + 2 * i, f16_from_f32(random_below(20) ? v : v * 0x1p-16f));
+    }
+}
+
+static void check_attention(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd, enum values vk) {
+    size_t bytes = cache == PHI_CACHE_F32 ? 4 : 2;
+    int n_group = 1 + (int)random_below(4), n_key = PHI_KEY_GROUP * n_group;
+    float *q = input(0, (size_t)hd * 4, 4);
+    fill_values(q, (size_t)hd, V_RANDOM);
+    size_t n = (size_t)n_key * (size_t)hd;
+    void *key = input(1, n * bytes, bytes);
+    fill_cache(key, n, cache, vk);
+    testing("%s scores[%d]: hd %d, %d groups, values %d", k->name, cache, hd, n_group, (int)vk);
+    float *got = output(2, (size_t)n_key * 4), *want = output(3, (size_t)n_key * 4);
+    scalar->scores[cache](q, key, hd, n_group, 0.125f, want);
+    k->scores[cache](q, key, hd, n_group, 0.125f, got);
+    check_floats(got, want, (size_t)n_key);
+
+    int first = (int)random_below(40), end = first + 1 + (int)random_below(60);
+    testing("%s values[%d]: hd %d, keys %d..%d, values %d", k->name, cache, hd, first, end - 1, (int)vk);
+    float *p = input(0, (size_t)end * 4, 4);
+    fill_values(p, (size_t)end, V_RANDOM);
+    n = (size_t)end * (size_t)hd;
+    void *value = input(1, n * bytes, bytes);
+    fill_cache(value, n, cache, vk);
+    got = output(2, (size_t)hd * 4);
+    want = output(3, (size_t)hd * 4);
+    scalar->values[cache](p, value, hd, first, end, want);
+    k->values[cache](p, value, hd, first, end, got);
+    check_floats(got, want, (size_t)hd);
+}
+
+static void check_softmax(const struct phi_kernels *k, const struct phi_kernels *scalar, int first, int end, int kind) {
+    testing("%s softmax: keys %d..%d, kind %d", k->name, first, end - 1, kind);
+    float *got = output(2, (size_t)end * 4), *want = output(3, (size_t)end * 4);
+    for (int i = 0; i < end; i++) {
+        float v = random_float() * (kind == 1 ? 200.0f : 5.0f);
+        if (kind == 2) v = -0.0f;
+        if (kind == 3 && random_below(40) == 0) v = random_below(2) ? NAN : INFINITY;
+        if (kind == 4 && random_below(10) == 0) v = -INFINITY;
+        got[i] = v;
+    }
+    memcpy(want, got, (size_t)end * 4);
+    float m, l, want_m, want_l;
+    scalar->softmax(want, first, end, &want_m, &want_l);
+    k->softmax(got, first, end, &m, &l);
+    CHECK(same_float(m, want_m), "%s: largest is %a, not %a", now, (double)m, (double)want_m);
+    CHECK(same_float(l, want_l), "%s: sum is %a, not %a", now, (double)l, (double)want_l);
+    check_floats(got, want, (size_t)end);
+}
+
+/* exp of every kind of argument, through softmax: p - m with m = 0. */
+static void check_exp(const struct phi_kernels *k, const struct phi_kernels *scalar) {
+    testing("%s softmax: sweep of exp", k->name);
+    static float want[PHI_KEY_BLOCK];
+    float *got = output(2, sizeof want);
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < PHI_KEY_BLOCK; i++) {
+            uint32_t u = 0x80000000u | (uint32_t)check_random(&state) >> 1;
+            if (i % 2) u = f32_bits((float)random_below(9000) * -0.01f);
+            got[i] = i ? f32_from_bits((u & 0x7f800000u) == 0x7f800000u ? 0xff800000u : u) : 0.0f;
+        }
+        memcpy(want, got, sizeof want);
+        float m, l, want_m, want_l;
+        scalar->softmax(want, 0, PHI_KEY_BLOCK, &want_m, &want_l);
+        k->softmax(got, 0, PHI_KEY_BLOCK, &m, &l);
+        CHECK(same_float(l, want_l), "%s: sum is %a, not %a", now, (double)l, (double)want_l);
+        check_floats(got, want, PHI_KEY_BLOCK);
+    }
+}
+
+static void check_level(const struct phi_kernels *k, const struct phi_kernels *scalar) {
+    static const int lengths[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 100, 257};
+    static const int head_dims[] = {32, 64, 96, 128, 40, 80, 1, 7, 17};
+    for (int t = 0; t < PHI_N_TYPE; t++) check_type(k, scalar, &phi_types[t]);
+    for (int vk = 0; vk < N_VALUES; vk++) {
+        for (int i = 1; i <= 9; i += 2) check_quantize(k, scalar, 32, 32 * i, (enum values)vk);
+        for (int i = 1; i <= 3; i++) check_quantize(k, scalar, 256, 256 * i, (enum values)vk);
+        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) check_elements(k, scalar, lengths[i], (enum values)vk);
+        for (size_t i = 0; i < sizeof head_dims / sizeof head_dims[0]; i++)
+            for (int cache = 0; cache < PHI_N_CACHE; cache++)
+                check_attention(k, scalar, cache, head_dims[i], (enum values)vk);
+    }
+    for (int end = 1; end <= PHI_KEY_BLOCK; end += end < 40 ? 1 : 27)
+        for (int kind = 0; kind < 5; kind++) {
+            check_softmax(k, scalar, 0, end, kind);
+            check_softmax(k, scalar, (int)random_below((unsigned)end), end, kind);
+        }
+    check_exp(k, scalar);
+}
+
+/* ---- How fast ---- */
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *allocate(size_t size) {
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    return p;
+}
+
+/* The reference with the level's flags, what a slot must beat. */
+extern const struct phi_kernels phi_reference_avx2 __attribute__((weak));
+extern const struct phi_kernels phi_reference_neon __attribute__((weak));
+
+static const struct phi_kernels *flagged_reference(const struct phi_kernels *scalar) {
+    return &phi_reference_avx2 ? &phi_reference_avx2 : &phi_reference_neon ? &phi_reference_neon : scalar;
+}
+
+/* Best of `rounds`. */
+static double time_matmul(phi_matmul_fn *f, const struct phi_matmul *m, int rounds) {
+    double best = 1e9;
+    for (int i = 0; i < rounds; i++) {
+        double t = seconds();
+        f(m);
+        t = seconds() - t;
+        if (t < best) best = t;
+    }
+    return best;
+}
+
+static double time_read(const uint8_t *p, size_t size, int rounds) {
+    double best = 1e9;
+    for (int i = 0; i < rounds; i++) {
+        uint64_t sum[16] = {0}, v[16];
+        double t = seconds();
+        for (size_t at = 0; at + sizeof v <= size; at += sizeof v) {
+            memcpy(v, p + at, sizeof v);
+            for (int j = 0; j < 16; j++) sum[j] += v[j];
+        }
+        t = seconds() - t;
+        for (int j = 1; j < 16; j++) sum[0] += sum[j];
+        if (sum[0] != 42 && t < best) best = t;
+    }
+    return best;
+}
+
+static void bench_type(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type) {
+    enum { K = 3072, MOST_COL = 512, ROWS = 128 };
+    static const size_t big = 96u << 20;
+    static uint8_t *w;
+    static float *f, *y;
+    static int8_t *q;
+    static float *scale;
+    static int16_t *sum;
+    static void *scratch;
+    if (!w) {
+        w = allocate(big);
+        f = allocate((size_t)MOST_COL * K * 4);
+        q = allocate((size_t)MOST_COL * K);
+        scale = allocate((size_t)MOST_COL * K);
+        sum = allocate((size_t)MOST_COL * K);
+        y = allocate((size_t)1 << 24);
+        scratch = allocate((size_t)1 << 22);
+        fill_values(f, (size_t)MOST_COL * K, V_RANDOM);
+    }
+    size_t row_bytes = (size_t)K / (size_t)type->block * (size_t)type->bytes;
+    int n_row = (int)(big / row_bytes);
+    fill_weights(type, w, (size_t)n_row * (K / (size_t)type->block), W_RANDOM);
+    if (type->act == PHI_ACT_Q8_32) scalar->quantize_q8_32(f, MOST_COL * K, q, scale, sum);
+    if (type->act == PHI_ACT_Q8_256) scalar->quantize_q8_256(f, MOST_COL * K, q, scale, sum);
+    struct phi_act x = {.kind = type->act, .k = K, .f = f, .q = q, .scale = scale, .sum = sum};
+    struct phi_matmul m = {.w = w, .row_bytes = row_bytes, .k = K, .x = &x, .y = y, .scratch = scratch};
+    m.n_row = n_row;
+    m.ldy = (size_t)n_row;
+    m.n_col = 1;
+    double bytes = (double)row_bytes * n_row, slow, t, read = 1e9;
+    double one = 1e9;
+    for (int i = 0; i < 5; i++) {
+        t = time_read(w, (size_t)bytes, 1);
+        read = t < read ? t : read;
+        t = time_matmul(k->matmul[type->index], &m, 1);
+        one = t < one ? t : one;
+    }
+    printf("%-8s %-7s %7.1f ns/row %6.1f GB/s = %3.0f %% of read;", k->name, type->name, one / n_row * 1e9, bytes / one * 1e-9,
+           100 * read / one);
+    m.n_row = m.n_row < 16 ? m.n_row : 16;
+    slow = time_matmul(flagged_reference(scalar)->matmul[type->index], &m, 3) / m.n_row;
+    printf(" %5.1fx;", slow / (one / n_row));
+    m.n_row = ROWS;
+    m.ldy = ROWS;
+    for (int n_col = 4; n_col <= MOST_COL; n_col = n_col == 4 ? 8 : n_col == 8 ? 32 : n_col * 16) {
+        m.n_col = n_col;
+        t = time_matmul(k->matmul[type->index], &m, n_col > 100 ? 5 : 30);
+        printf(" %3d: %6.1f Gops", n_col, 2.0 * K * m.n_row * n_col / t * 1e-9);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+#define TIME(k, what, ...)                                                                   \
+    do {                                                                                     \
+        double best_ = 1e9;                                                                  \
+        for (int i_ = 0; i_ < 50; i_++) {                                                    \
+            double t_ = seconds();                                                           \
+            __VA_ARGS__;                                                                     \
+            t_ = seconds() - t_;                                                             \
+            if (t_ < best_) best_ = t_;                                                      \
+        }                                                                                    \
+        printf("%-8s %-30s %8.0f ns\n", (k)->name, what, best_ * 1e9);                       \
+    } while (0)
+
+static void bench_rest(const struct phi_kernels *k) {
+    enum { N = 3072, HD = 96 };
+    static float x[8192], w[8192], y[8192], scale[256], m, l;
+    static int8_t q[8192];
+    static int16_t sum[512];
+    static uint16_t h[PHI_KEY_BLOCK * HD];
+    static float cache[PHI_KEY_BLOCK * HD];
+    fill_values(x, 8192, V_RANDOM);
+    fill_values(w, 8192, V_RANDOM);
+    TIME(k, "quantize_q8_32, 3072", k->quantize_q8_32(x, N, q, scale, sum));
+    TIME(k, "quantize_q8_256, 3072", k->quantize_q8_256(x, N, q, scale, sum));
+    TIME(k, "rms_norm, 3072", k->rms_norm(x, w, y, N, 1e-5f));
+    TIME(k, "rope, 48 pairs", k->rope(y, x, w, HD / 2));
+    TIME(k, "swiglu, 8192", k->swiglu(x, w, y, 8192));
+    TIME(k, "add, 3072", k->add(y, x, N));
+    TIME(k, "f16_from_f32, 3072", k->f16_from_f32(x, h, N));
+    TIME(k, "scores f32, 256 keys, 96", k->scores[PHI_CACHE_F32](x, cache, HD, 16, 0.1f, y));
+    TIME(k, "scores f16, 256 keys, 96", k->scores[PHI_CACHE_F16](x, h, HD, 16, 0.1f, y));
+    TIME(k, "softmax, 256", memcpy(y, x, 1024); k->softmax(y, 0, 256, &m, &l));
+    TIME(k, "values f32, 256 keys, 96", k->values[PHI_CACHE_F32](w, cache, HD, 0, 256, y));
+    TIME(k, "values f16, 256 keys, 96", k->values[PHI_CACHE_F16](w, h, HD, 0, 256, y));
+}
+
+/* Arguments after --bench: names of types to be timed; else all, and the other slots. */
+static void bench(const struct phi_kernels *scalar, int argc, char **argv) {
+    printf("k 3072, one thread. 1 column: weights from memory, share of a plain read of the same bytes, times the scalar code\n"
+           "built with the level's flags; then operations (2 * rows * k * columns) with 4, 8, 32 and 512 columns of 128 rows\n");
+    for (int i = 1; phi_kernels_level(i); i++) {
+        struct phi_kernels k;
+        if (phi_kernels_select(phi_kernels_level(i), &k) != 0) continue;
+        for (int t = 0; t < PHI_N_TYPE; t++) {
+            int wanted = argc == 0;
+            for (int a = 0; a < argc; a++) wanted |= strcmp(argv[a], phi_types[t].name) == 0;
+            if (wanted && phi_kernels_has_matmul(k.name, (enum phi_type_index)t)) bench_type(&k, scalar, &phi_types[t]);
+        }
+        if (argc == 0) bench_rest(&k);
+    }
+    if (argc == 0) bench_rest(flagged_reference(scalar));
+}
+
+int main(int argc, char **argv) {
+    struct phi_kernels scalar, k;
+    if (phi_kernels_select("scalar", &scalar) != 0) return 1;
+    phi_fp_enter();
+    state = check_seed();
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        bench(&scalar, argc - 2, argv + 2);
+        return 0;
+    }
+    printf("seed %llu\n", state);
+    signal(SIGSEGV, crashed);
+    signal(SIGBUS, crashed);
+    make_buffers();
+    for (int i = 1; phi_kernels_level(i); i++) {
+        CHECK(phi_kernels_select(phi_kernels_level(i), &k) == 0, "level %s", phi_kernels_level(i));
+        check_level(&k, &scalar);
+    }
+    CHECK(phi_kernels_select("none", &k) != 0, "a level that does not exist was found");
+    return check_done("check_kernels");
+}
