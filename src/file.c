@@ -6,13 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt, ...) {
+int phi_file_vfail(const char *path, phi_error *err, int status, const char *fmt, va_list args) {
     enum { KEEP = 120 }; /* leaves room for a sentence with a quoted name in it */
     if (!err) return status;
     size_t n = strlen(path);
@@ -21,9 +20,14 @@ int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt,
     int at = snprintf(err->text, sizeof err->text, "%s%s: ", from > path ? "..." : "", from);
     for (char *c = err->text; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    vsnprintf(err->text + at, sizeof err->text - (size_t)at, fmt, args);
+    return status;
+}
+
+int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    vsnprintf(err->text + at, sizeof err->text - (size_t)at, fmt, args);
+    phi_file_vfail(path, err, status, fmt, args);
     va_end(args);
     return status;
 }

@@ -4,6 +4,8 @@
 
 #include "error.h"
 
+#include <stdarg.h>
+
 struct phi_file {
     const uint8_t *data;
     uint64_t size;
@@ -18,6 +20,7 @@ void phi_file_close(struct phi_file *f); /* a zeroed one is fine; leaves it zero
 /* As phi_fail(), with "PATH: " before the sentence. The path is shortened from the left where it would crowd out the sentence,
  * and control bytes in it become '?'. */
 int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt, ...) PHI_PRINTF(4, 5);
+int phi_file_vfail(const char *path, phi_error *err, int status, const char *fmt, va_list args) PHI_PRINTF(4, 0);
 
 struct phi_cursor {
     const uint8_t *at, *end;

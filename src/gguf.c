@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,19 +34,26 @@ enum {
 
 static const char again[] = "the file is damaged or cut short, download it again";
 
+static int bad(const struct phi_gguf *g, phi_error *err, const char *fmt, ...) PHI_PRINTF(3, 4);
+static int bad(const struct phi_gguf *g, phi_error *err, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    phi_file_vfail(g->file.path, err, PHI_MODEL, fmt, args);
+    va_end(args);
+    return PHI_MODEL;
+}
+
 static int no_memory(const struct phi_gguf *g, phi_error *err) {
     return phi_file_fail(g->file.path, err, PHI_MEMORY, "not enough memory for the table of contents");
 }
 
 static int cut(const struct phi_gguf *g, phi_error *err, const char *what, uint64_t index) {
-    return phi_file_fail(g->file.path, err, PHI_MODEL,
-                         "truncated: the file ends after %" PRIu64 " bytes, inside %s #%" PRIu64
-                         "; resume the download",
-                         g->file.size, what, index + 1);
+    return bad(g, err,
+               "truncated: the file ends after %" PRIu64 " bytes, inside %s #%" PRIu64 "; resume the download",
+               g->file.size, what, index + 1);
 }
 
-/* ---- What is this file?
- * ------------------------------------------------------------------------------------------------- */
+/* ---- What is this file? --------------------------------------------------------------------------------------- */
 
 static bool begins(const struct phi_file *f, const char *with) {
     size_t n = strlen(with);
@@ -88,7 +96,6 @@ static const char *foreign_kind(const struct phi_file *f) {
         return "this is a safetensors file; convert it to GGUF or download a GGUF file";
     if (begins(f, "lmgg") || begins(f, "fmgg") || begins(f, "tjgg"))
         return "this is a GGML file, the format before GGUF; download a GGUF file";
-    if (begins(f, "FUGG")) return "this is a big-endian file; download the little-endian one";
     for (size_t i = 0; i < sizeof partial / sizeof *partial; i++)
         if (ends(f->path, partial[i])) return "by its name it is an unfinished download; resume it";
     if (phi_little_endian(f->data, 4) == 0)
@@ -98,45 +105,38 @@ static const char *foreign_kind(const struct phi_file *f) {
 
 /* Magic, version and counts; *c stands behind them afterwards. */
 static int read_header(struct phi_gguf *g, struct phi_cursor *c, phi_error *err) {
-    const char *path = g->file.path;
     uint64_t size = g->file.size;
-    if (size < 4)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "not a GGUF file: too short, %" PRIu64 " bytes; download the model again", size);
+    if (size < 4) return bad(g, err, "not a GGUF file: too short, %" PRIu64 " bytes; download the model again", size);
     if (!begins(&g->file, "GGUF")) {
         const char *kind = foreign_kind(&g->file);
         char quoted[PHI_QUOTE_SIZE];
-        if (kind) return phi_file_fail(path, err, PHI_MODEL, "not a GGUF file: %s", kind);
+        if (kind) return bad(g, err, "not a GGUF file: %s", kind);
         phi_quote(quoted, (const char *)g->file.data, size < 32 ? (size_t)size : 32);
-        return phi_file_fail(path, err, PHI_MODEL, "not a GGUF file: it begins with '%s' instead of 'GGUF'", quoted);
+        return bad(g, err, "not a GGUF file: it begins with '%s' instead of 'GGUF'", quoted);
     }
     if (size < HEADER_BYTES)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "truncated: the file has %" PRIu64 " bytes, a GGUF header has %d; resume the download",
-                             size, HEADER_BYTES);
+        return bad(g, err, "truncated: the file has %" PRIu64 " bytes, a GGUF header has %d; resume the download",
+                   size, HEADER_BYTES);
     c->at += 4;
     phi_cursor_u32(c, &g->version);
     phi_cursor_u64(c, &g->n_tensor);
     phi_cursor_u64(c, &g->n_kv);
     if (g->version != 0 && (g->version & 0xffff) == 0)
-        return phi_file_fail(path, err, PHI_MODEL, "big-endian file; download the little-endian one");
+        return bad(g, err, "big-endian file; download the little-endian one");
     if (g->version != 2 && g->version != 3)
-        return phi_file_fail(path, err, PHI_MODEL, "GGUF version %" PRIu32 " is not supported (2, 3)", g->version);
+        return bad(g, err, "GGUF version %" PRIu32 " is not supported (2, 3)", g->version);
     uint64_t left = phi_cursor_left(c);
     if (g->n_kv > left / KV_BYTES)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "header claims %" PRIu64 " keys, the file has room for %" PRIu64 "; %s", g->n_kv,
-                             left / KV_BYTES, again);
+        return bad(g, err, "header claims %" PRIu64 " keys, the file has room for %" PRIu64 "; %s", g->n_kv,
+                   left / KV_BYTES, again);
     if (g->n_tensor > left / TENSOR_BYTES)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "header claims %" PRIu64 " tensors, the file has room for %" PRIu64 "; %s", g->n_tensor,
-                             left / TENSOR_BYTES, again);
-    if (g->n_kv == 0) return phi_file_fail(path, err, PHI_MODEL, "the header claims 0 keys; %s", again);
+        return bad(g, err, "header claims %" PRIu64 " tensors, the file has room for %" PRIu64 "; %s", g->n_tensor,
+                   left / TENSOR_BYTES, again);
+    if (g->n_kv == 0) return bad(g, err, "the header claims 0 keys; %s", again);
     return PHI_OK;
 }
 
-/* ---- Tables that grow with what was really read, and their order by name
- * ------------------------------------------------- */
+/* ---- Tables that grow with what was really read, and their order by name -------------------------------------- */
 
 /* Room for one more item behind n: the table doubles, so that a count without content behind it costs nothing. */
 static bool grow(void **table, uint64_t n, uint64_t *room, size_t item_size) {
@@ -170,8 +170,8 @@ static int by_offset(const struct phi_gguf *g, size_t a, size_t b) {
     return (p > q) - (p < q);
 }
 
-/* Heap sort: n log n for every input, where a quick sort or a hash table has inputs, made by an enemy, that take n *
- * n; and without memory of its own. */
+/* Heap sort: n log n for every input, where quick sort and hash tables have inputs, made by an enemy, that are
+ * quadratic; and without memory of its own. */
 static void sort(const struct phi_gguf *g, size_t *order, size_t n, compare_fn *compare) {
     for (size_t i = 0; i < n; i++) order[i] = i;
     for (size_t heap = n / 2, end = n; end > 1;) {
@@ -199,8 +199,7 @@ static size_t find_twin(const struct phi_gguf *g, const size_t *order, size_t n,
     return n;
 }
 
-/* ---- Keys and values
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Keys and values ------------------------------------------------------------------------------------------ */
 
 const char *phi_gguf_type_name(enum phi_gguf_type type) {
     static const char *const names[PHI_GGUF_N_TYPE] = {"u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
@@ -226,25 +225,21 @@ static bool is_text(struct phi_str s) {
 /* The name of a key or tensor: 1 to max bytes of text. what and index name it until it has a name. */
 static int read_name(const struct phi_gguf *g, struct phi_cursor *c, const char *what, uint64_t index, uint64_t max,
                      struct phi_str *out, phi_error *err) {
-    const char *path = g->file.path;
     char quoted[PHI_QUOTE_SIZE];
     const uint8_t *p;
     if (!phi_cursor_u64(c, &out->n)) return cut(g, err, what, index);
     if (out->n > phi_cursor_left(c))
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "%s #%" PRIu64 ": length %" PRIu64 " exceeds the %" PRIu64 " bytes left; %s", what,
-                             index + 1, out->n, phi_cursor_left(c), again);
-    if (out->n == 0)
-        return phi_file_fail(path, err, PHI_MODEL, "%s #%" PRIu64 ": its name is empty; %s", what, index + 1, again);
+        return bad(g, err, "%s #%" PRIu64 ": length %" PRIu64 " exceeds the %" PRIu64 " bytes left; %s", what,
+                   index + 1, out->n, phi_cursor_left(c), again);
+    if (out->n == 0) return bad(g, err, "%s #%" PRIu64 ": its name is empty; %s", what, index + 1, again);
     if (out->n > max)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "%s #%" PRIu64 ": its name has %" PRIu64 " bytes, the most is %" PRIu64, what, index + 1,
-                             out->n, max);
+        return bad(g, err, "%s #%" PRIu64 ": its name has %" PRIu64 " bytes, the most is %" PRIu64, what, index + 1,
+                   out->n, max);
     phi_cursor_take(c, out->n, &p);
     out->s = (const char *)p;
     if (is_text(*out)) return PHI_OK;
-    return phi_file_fail(path, err, PHI_MODEL, "%s #%" PRIu64 ": its name '%s' is not UTF-8 text", what, index + 1,
-                         phi_quote(quoted, out->s, (size_t)out->n));
+    return bad(g, err, "%s #%" PRIu64 ": its name '%s' is not UTF-8 text", what, index + 1,
+               phi_quote(quoted, out->s, (size_t)out->n));
 }
 
 /* Moves over kv's n strings. */
@@ -259,15 +254,12 @@ static int skip_strings(const struct phi_gguf *g, struct phi_cursor *c, const st
         const uint8_t *p;
         if (!phi_cursor_u64(c, &n)) return cut(g, err, "the value of key", index);
         if (capped && n > MAX_KEY && n <= phi_cursor_left(c))
-            return phi_file_fail(g->file.path, err, PHI_MODEL,
-                                 "%s: token %" PRIu64 " has %" PRIu64 " bytes, the most is %d", tokens, i, n,
-                                 MAX_KEY);
+            return bad(g, err, "%s: token %" PRIu64 " has %" PRIu64 " bytes, the most is %d", tokens, i, n, MAX_KEY);
         if (phi_cursor_take(c, n, &p)) continue;
         char element[40] = "";
         if (array) snprintf(element, sizeof element, "element %" PRIu64 ": ", i);
-        return phi_file_fail(g->file.path, err, PHI_MODEL,
-                             "key '%s': %slength %" PRIu64 " exceeds the %" PRIu64 " bytes left; %s",
-                             phi_quote(quoted, kv->key.s, (size_t)kv->key.n), element, n, phi_cursor_left(c), again);
+        return bad(g, err, "key '%s': %slength %" PRIu64 " exceeds the %" PRIu64 " bytes left; %s",
+                   phi_quote(quoted, kv->key.s, (size_t)kv->key.n), element, n, phi_cursor_left(c), again);
     }
     return PHI_OK;
 }
@@ -281,26 +273,21 @@ static int read_kv(const struct phi_gguf *g, struct phi_cursor *c, uint64_t inde
     if (status) return status;
     if (!phi_cursor_u32(c, &type)) return cut(g, err, "the value of key", index);
     phi_quote(quoted, kv->key.s, (size_t)kv->key.n);
-    if (type >= PHI_GGUF_N_TYPE)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "key '%s': unknown value type %" PRIu32, quoted, type);
+    if (type >= PHI_GGUF_N_TYPE) return bad(g, err, "key '%s': unknown value type %" PRIu32, quoted, type);
     kv->type = kv->element = (enum phi_gguf_type)type;
     kv->n = 1;
     if (type == PHI_GGUF_ARRAY) {
         if (!phi_cursor_u32(c, &type) || !phi_cursor_u64(c, &kv->n)) return cut(g, err, "the value of key", index);
-        if (type == PHI_GGUF_ARRAY)
-            return phi_file_fail(g->file.path, err, PHI_MODEL, "key '%s': nested arrays are not supported", quoted);
-        if (type >= PHI_GGUF_N_TYPE)
-            return phi_file_fail(g->file.path, err, PHI_MODEL, "key '%s': unknown element type %" PRIu32, quoted,
-                                 type);
+        if (type == PHI_GGUF_ARRAY) return bad(g, err, "key '%s': nested arrays are not supported", quoted);
+        if (type >= PHI_GGUF_N_TYPE) return bad(g, err, "key '%s': unknown element type %" PRIu32, quoted, type);
         kv->element = (enum phi_gguf_type)type;
     }
     size_t size = phi_gguf_type_size(kv->element);
     uint64_t room = phi_cursor_left(c) / (size ? size : 8 /* the length of a string */);
     if (kv->n > room && kv->type != PHI_GGUF_ARRAY) return cut(g, err, "the value of key", index);
     if (kv->n > room)
-        return phi_file_fail(g->file.path, err, PHI_MODEL,
-                             "key '%s': array of %" PRIu64 " %s, the file has room for %" PRIu64 "; %s", quoted,
-                             kv->n, phi_gguf_type_name(kv->element), room, again);
+        return bad(g, err, "key '%s': array of %" PRIu64 " %s, the file has room for %" PRIu64 "; %s", quoted, kv->n,
+                   phi_gguf_type_name(kv->element), room, again);
     kv->data = c->at;
     if (size)
         phi_cursor_take(c, kv->n * size, &kv->data);
@@ -327,8 +314,7 @@ static int read_kvs(struct phi_gguf *g, struct phi_cursor *c, phi_error *err) {
     size_t twin = find_twin(g, g->kv_order, (size_t)n, by_key);
     if (twin == n) return PHI_OK;
     struct phi_str key = g->kv[g->kv_order[twin]].key;
-    return phi_file_fail(g->file.path, err, PHI_MODEL, "key '%s' is there twice",
-                         phi_quote(quoted, key.s, (size_t)key.n));
+    return bad(g, err, "key '%s' is there twice", phi_quote(quoted, key.s, (size_t)key.n));
 }
 
 /* Keys that GGUF itself gives a meaning to: where the tensors begin, and whether they are all in this file. */
@@ -338,20 +324,17 @@ static int read_own_keys(struct phi_gguf *g, phi_error *err) {
     int status = phi_gguf_get_u64(g, "general.alignment", 1, MAX_ALIGNMENT, &g->alignment, err);
     if (status < 0) return status;
     if (g->alignment & (g->alignment - 1))
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "general.alignment %" PRIu64 " is not a power of two",
-                             g->alignment);
+        return bad(g, err, "general.alignment %" PRIu64 " is not a power of two", g->alignment);
     if ((status = phi_gguf_get_u64(g, "split.count", 0, UINT16_MAX, &parts, err)) < 0) return status;
     if ((status = phi_gguf_get_u64(g, "split.no", 0, UINT16_MAX, &part, err)) < 0) return status;
     if (parts > 1)
-        return phi_file_fail(g->file.path, err, PHI_MODEL,
-                             "part %" PRIu64 " of %" PRIu64
-                             " of a split model: not supported; merge the parts into one file",
-                             part + 1, parts);
+        return bad(g, err,
+                   "part %" PRIu64 " of %" PRIu64 " of a split model: not supported; merge the parts into one file",
+                   part + 1, parts);
     return PHI_OK;
 }
 
-/* ---- Tensors
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Tensors -------------------------------------------------------------------------------------------------- */
 
 /* Types of the format, by number, for saying what a file has that quant.def has not. NULL: never given out, or
  * withdrawn before GGUF. */
@@ -367,21 +350,17 @@ static int bad_type(const struct phi_gguf *g, const char *quoted, uint32_t id, p
     for (size_t i = 0, at = 0; i < PHI_N_TYPE && at < sizeof known; i++)
         at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? " " : "", phi_types[i].name);
     if (id >= sizeof type_names / sizeof *type_names || !type_names[id])
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "tensor '%s': unknown type %" PRIu32 " (supported: %s)",
-                             quoted, id, known);
+        return bad(g, err, "tensor '%s': unknown type %" PRIu32 " (supported: %s)", quoted, id, known);
     if ((id >= 31 && id <= 33) || (id >= 36 && id <= 38))
-        return phi_file_fail(g->file.path, err, PHI_MODEL,
-                             "tensor '%s': type %s (%" PRIu32 ") is not supported; take a file with %.*s", quoted,
-                             type_names[id], id, (int)(strlen(type_names[id]) - 4), type_names[id]);
-    return phi_file_fail(g->file.path, err, PHI_MODEL,
-                         "tensor '%s': type %s (%" PRIu32 ") is not supported (supported: %s)", quoted,
-                         type_names[id], id, known);
+        return bad(g, err, "tensor '%s': type %s (%" PRIu32 ") is not supported; take a file with %.*s", quoted,
+                   type_names[id], id, (int)(strlen(type_names[id]) - 4), type_names[id]);
+    return bad(g, err, "tensor '%s': type %s (%" PRIu32 ") is not supported (supported: %s)", quoted, type_names[id],
+               id, known);
 }
 
 /* Entry number index. Its place is known when the whole table is read; until then *offset counts from there. */
 static int read_tensor(const struct phi_gguf *g, struct phi_cursor *c, uint64_t index, struct phi_gguf_tensor *t,
                        uint64_t *offset, phi_error *err) {
-    const char *path = g->file.path;
     char quoted[PHI_QUOTE_SIZE];
     uint32_t n_dim, type;
     int status = read_name(g, c, "tensor", index, MAX_NAME, &t->name, err);
@@ -389,8 +368,7 @@ static int read_tensor(const struct phi_gguf *g, struct phi_cursor *c, uint64_t 
     phi_quote(quoted, t->name.s, (size_t)t->name.n);
     if (!phi_cursor_u32(c, &n_dim)) return cut(g, err, "tensor", index);
     if (n_dim < 1 || n_dim > 4)
-        return phi_file_fail(path, err, PHI_MODEL, "tensor '%s': %" PRIu32 " dimensions, must be 1 to 4", quoted,
-                             n_dim);
+        return bad(g, err, "tensor '%s': %" PRIu32 " dimensions, must be 1 to 4", quoted, n_dim);
     t->n_dim = (int)n_dim;
     uint64_t n = 1;
     for (uint32_t i = 0; i < 4; i++) {
@@ -398,26 +376,22 @@ static int read_tensor(const struct phi_gguf *g, struct phi_cursor *c, uint64_t 
         if (i >= n_dim) continue;
         if (!phi_cursor_u64(c, &t->dim[i])) return cut(g, err, "tensor", index);
         if (t->dim[i] < 1 || t->dim[i] > MAX_DIM)
-            return phi_file_fail(path, err, PHI_MODEL,
-                                 "tensor '%s': dimension #%" PRIu32 " is %" PRIu64 ", must be 1 to %d", quoted, i + 1,
-                                 t->dim[i], MAX_DIM);
-        if (!phi_mul_u64(n, t->dim[i], &n))
-            return phi_file_fail(path, err, PHI_MODEL, "tensor '%s': shape overflows", quoted);
+            return bad(g, err, "tensor '%s': dimension #%" PRIu32 " is %" PRIu64 ", must be 1 to %d", quoted, i + 1,
+                       t->dim[i], MAX_DIM);
+        if (!phi_mul_u64(n, t->dim[i], &n)) return bad(g, err, "tensor '%s': shape overflows", quoted);
     }
     if (!phi_cursor_u32(c, &type) || !phi_cursor_u64(c, offset)) return cut(g, err, "tensor", index);
     t->type = phi_type_find(type);
     if (!t->type) return bad_type(g, quoted, type, err);
     uint64_t block = (uint64_t)t->type->block;
     if (t->dim[0] % block)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "tensor '%s': rows of %" PRIu64 " weights, %s needs a multiple of %" PRIu64, quoted,
-                             t->dim[0], t->type->name, block);
+        return bad(g, err, "tensor '%s': rows of %" PRIu64 " weights, %s needs a multiple of %" PRIu64, quoted,
+                   t->dim[0], t->type->name, block);
     if (!phi_mul_u64(n / block, (uint64_t)t->type->bytes, &t->n_bytes))
-        return phi_file_fail(path, err, PHI_MODEL, "tensor '%s': shape overflows", quoted);
+        return bad(g, err, "tensor '%s': shape overflows", quoted);
     if (*offset & (g->alignment - 1))
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "tensor '%s': offset %" PRIu64 " is not a multiple of the alignment %" PRIu64, quoted,
-                             *offset, g->alignment);
+        return bad(g, err, "tensor '%s': offset %" PRIu64 " is not a multiple of the alignment %" PRIu64, quoted,
+                   *offset, g->alignment);
     return PHI_OK;
 }
 
@@ -428,14 +402,14 @@ static int fail_outside(const struct phi_gguf *g, const struct phi_gguf_tensor *
     char quoted[PHI_QUOTE_SIZE];
     phi_quote(quoted, t->name.s, (size_t)t->name.n);
     if (end <= all)
-        return phi_file_fail(g->file.path, err, PHI_MODEL,
-                             "truncated: tensor '%s' ends at %" PRIu64 ", file has %" PRIu64
-                             " bytes (%d %%); resume the download",
-                             quoted, end, g->file.size, (int)(100.0 * (double)g->file.size / (double)end));
-    return phi_file_fail(g->file.path, err, PHI_MODEL,
-                         "tensor '%s' ends at %" PRIu64 ", outside the file of %" PRIu64
-                         " bytes; the file is damaged, download it again",
-                         quoted, end, g->file.size);
+        return bad(g, err,
+                   "truncated: tensor '%s' ends at %" PRIu64 ", file has %" PRIu64
+                   " bytes (%d %%); resume the download",
+                   quoted, end, g->file.size, (int)(100.0 * (double)g->file.size / (double)end));
+    return bad(g, err,
+               "tensor '%s' ends at %" PRIu64 ", outside the file of %" PRIu64
+               " bytes; the file is damaged, download it again",
+               quoted, end, g->file.size);
 }
 
 /* Offsets -> places in the mapping. offset[i] belongs to tensor i. */
@@ -447,8 +421,8 @@ static int place_tensors(struct phi_gguf *g, const uint64_t *offset, phi_error *
         struct phi_gguf_tensor *t = &g->tensor[i];
         uint64_t padded, end;
         if (!phi_add_u64(g->data_offset, offset[i], &end) || !phi_add_u64(end, t->n_bytes, &end))
-            return phi_file_fail(g->file.path, err, PHI_MODEL, "tensor '%s': offset %" PRIu64 " overflows",
-                                 phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i]);
+            return bad(g, err, "tensor '%s': offset %" PRIu64 " overflows",
+                       phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i]);
         if (!phi_align_u64(t->n_bytes, g->alignment, &padded) || !phi_add_u64(all, padded, &all)) all = UINT64_MAX;
         if (end <= last_end) continue;
         last_end = end;
@@ -466,9 +440,8 @@ static int check_overlap(struct phi_gguf *g, phi_error *err) {
     for (uint64_t i = 0; i + 1 < g->n_tensor; i++) {
         const struct phi_gguf_tensor *a = &g->tensor[g->tensor_order[i]], *b = &g->tensor[g->tensor_order[i + 1]];
         if (a->n_bytes <= (uint64_t)(b->data - a->data)) continue;
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "tensors '%s' and '%s' overlap",
-                             phi_quote(one, a->name.s, (size_t)a->name.n),
-                             phi_quote(two, b->name.s, (size_t)b->name.n));
+        return bad(g, err, "tensors '%s' and '%s' overlap", phi_quote(one, a->name.s, (size_t)a->name.n),
+                   phi_quote(two, b->name.s, (size_t)b->name.n));
     }
     for (uint64_t i = 0; i < g->n_tensor; i++) {
         const struct phi_gguf_tensor *t = &g->tensor[i];
@@ -514,8 +487,7 @@ static int read_tensors(struct phi_gguf *g, struct phi_cursor *c, phi_error *err
     size_t twin = find_twin(g, g->tensor_order, n, by_name);
     if (twin != n) {
         struct phi_str name = g->tensor[g->tensor_order[twin]].name;
-        status = phi_file_fail(g->file.path, err, PHI_MODEL, "tensor '%s' is there twice",
-                               phi_quote(quoted, name.s, (size_t)name.n));
+        status = bad(g, err, "tensor '%s' is there twice", phi_quote(quoted, name.s, (size_t)name.n));
     }
 out:
     phi_free(offset);
@@ -544,8 +516,7 @@ void phi_gguf_close(struct phi_gguf *g) {
     memset(g, 0, sizeof *g);
 }
 
-/* ---- Looking things up
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Looking things up ---------------------------------------------------------------------------------------- */
 
 const struct phi_gguf_kv *phi_gguf_find(const struct phi_gguf *g, const char *key) {
     struct phi_str wanted = {key, strlen(key)};
@@ -602,8 +573,7 @@ static bool integer(const struct phi_gguf_kv *kv, bool *negative, uint64_t *v) {
 
 static int wrong_type(const struct phi_gguf *g, const struct phi_gguf_kv *kv, const char *key, const char *expected,
                       phi_error *err) {
-    return phi_file_fail(g->file.path, err, PHI_MODEL, "%s has the type %s, expected %s", key,
-                         phi_gguf_type_name(kv->type), expected);
+    return bad(g, err, "%s has the type %s, expected %s", key, phi_gguf_type_name(kv->type), expected);
 }
 
 int phi_gguf_get_u64(const struct phi_gguf *g, const char *key, uint64_t min, uint64_t max, uint64_t *v,
@@ -614,11 +584,9 @@ int phi_gguf_get_u64(const struct phi_gguf *g, const char *key, uint64_t min, ui
     if (!kv) return 0;
     if (!integer(kv, &negative, &value)) return wrong_type(g, kv, key, "an integer", err);
     if (negative)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %" PRId64 ": must be %" PRIu64 " to %" PRIu64, key,
-                             (int64_t)value, min, max);
+        return bad(g, err, "%s %" PRId64 ": must be %" PRIu64 " to %" PRIu64, key, (int64_t)value, min, max);
     if (value < min || value > max)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %" PRIu64 ": must be %" PRIu64 " to %" PRIu64, key,
-                             value, min, max);
+        return bad(g, err, "%s %" PRIu64 ": must be %" PRIu64 " to %" PRIu64, key, value, min, max);
     *v = value;
     return 1;
 }
@@ -643,7 +611,7 @@ int phi_gguf_get_f64(const struct phi_gguf *g, const char *key, double min, doub
         return wrong_type(g, kv, key, "a number", err);
     }
     if (!isfinite(value) || value < min || value > max)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %g: must be %g to %g", key, value, min, max);
+        return bad(g, err, "%s %g: must be %g to %g", key, value, min, max);
     *v = value;
     return 1;
 }
@@ -658,9 +626,7 @@ int phi_gguf_get_bool(const struct phi_gguf *g, const char *key, bool *v, phi_er
     } else if (!integer(kv, &negative, &value)) {
         return wrong_type(g, kv, key, "true or false", err);
     }
-    if (value > 1)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %" PRId64 ": must be 0 (false) or 1 (true)", key,
-                             (int64_t)value);
+    if (value > 1) return bad(g, err, "%s %" PRId64 ": must be 0 (false) or 1 (true)", key, (int64_t)value);
     *v = value == 1;
     return 1;
 }

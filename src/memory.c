@@ -24,8 +24,7 @@
 #define MAP_NORESERVE 0
 #endif
 
-/* ---- Counting
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Counting ------------------------------------------------------------------------------------------------- */
 
 /* unsigned long and not 64 bits: every CPU that we build for counts in its own word without a helper library. */
 static atomic_ulong n_calls, n_live, fail_at;
@@ -50,8 +49,7 @@ void phi_memory_fail_at(unsigned long long n) {
     atomic_store(&fail_at, n ? atomic_load(&n_calls) + (unsigned long)n : 0);
 }
 
-/* ---- Allocation
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Allocation ----------------------------------------------------------------------------------------------- */
 
 void *phi_alloc(size_t n_item, size_t item_size) {
     if (!may_allocate()) return NULL;
@@ -100,8 +98,7 @@ void phi_pages_free(void *p, size_t n_bytes) {
     munmap(p, n_bytes ? n_bytes : 1);
 }
 
-/* ---- What is left
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- What is left --------------------------------------------------------------------------------------------- */
 
 static unsigned long long smaller(unsigned long long a, unsigned long long b) {
     return a < b ? a : b;

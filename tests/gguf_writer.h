@@ -20,8 +20,7 @@
 #include <math.h>
 #include <unistd.h>
 
-/* ---- Bytes
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Bytes ---------------------------------------------------------------------------------------------------- */
 
 struct gguf_bytes {
     uint8_t *p;
@@ -52,8 +51,7 @@ static inline void gguf_pad(struct gguf_bytes *b, size_t alignment) {
     while (b->n % alignment) gguf_number(b, 0, 1);
 }
 
-/* ---- The writer
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The writer ----------------------------------------------------------------------------------------------- */
 
 struct gguf_mark { /* where a key or tensor stands in its part of the file */
     char name[64];
@@ -209,8 +207,7 @@ static inline void gguf_end(struct gguf_writer *w) {
     gguf_append(&w->file, w->data.p, w->data.n);
 }
 
-/* ---- Damage
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Damage --------------------------------------------------------------------------------------------------- */
 
 enum gguf_place {
     GGUF_AT_NAME,  /* length u64, bytes */
@@ -279,8 +276,7 @@ static inline void gguf_remove_dir(const char *dir) {
     rmdir(dir);
 }
 
-/* ---- A tiny phi3 model
- * -------------------------------------------------------------------------------------------------- */
+/* ---- A tiny phi3 model ---------------------------------------------------------------------------------------- */
 
 struct tiny_phi3 {
     int n_vocab;                                         /* at least 297, for all letters: see tiny_phi3_token() */
@@ -308,10 +304,15 @@ static inline struct tiny_phi3 tiny_phi3_default(void) {
 enum { TINY_PHI3_N_SPECIAL = 11 }; /* the last ids of the vocabulary, as in Phi-3 */
 enum { TINY_PHI3_UNK = 0, TINY_PHI3_BOS = 1, TINY_PHI3_EOS = 2, TINY_PHI3_BYTE = 3, TINY_PHI3_PIECE = 259 };
 
-/* Token id of a vocabulary with n tokens -> text; *score and *type (1 normal, 2 unknown, 3 control, 4 user defined, 6
- * byte). 0..2 <unk> <s> </s>   3..258 the bytes   259.. pieces   the last 11: <|endoftext|> .. <|user|> Pieces: "▁",
- * a to z, ▁a, aa, ▁b, ab ...; the strings in the order a .. z, aa .. zz, aaa .. Merges of two shorter pieces reach
- * every one of them. */
+/* Token id of a vocabulary with n tokens -> text, *score, and *type: 1 normal, 2 unknown, 3 control, 6 byte.
+ *
+ *     0..2     <unk> <s> </s>
+ *     3..258   the bytes
+ *     259..    pieces
+ *     n-11..   <|endoftext|> .. <|user|>, as in Phi-3
+ *
+ * Pieces: "▁", a to z, then in turns ▁a, aa, ▁b, ab ...: strings in the order a .. z, aa .. zz, aaa .. Merges of two
+ * shorter pieces reach every one of them. */
 static inline void tiny_phi3_token(int id, int n, char text[32], float *score, int32_t *type) {
     static const char *const first[] = {"<unk>", "<s>", "</s>"};
     static const char *const special[TINY_PHI3_N_SPECIAL] = {
