@@ -3,13 +3,13 @@
 #   make                      build ./phi and libphi.a
 #   make check                run the tests
 #   make install PREFIX=DIR   copy program, library, header and demo model
-#   make CC=aarch64-linux-gnu-gcc STATIC=1 phi      cross build
-#   OPENMP=1  threads by OpenMP      STATIC=1  no shared libraries
+#   make CC=aarch64-linux-gnu-gcc STATIC=1 phi         cross build
+#   make CC="zig cc -target aarch64-macos" phi         the same by zig
+#   OPENMP=1  threads by OpenMP      STATIC=1  no shared libraries      B=DIR  another build folder
 
 ifeq ($(origin CC),default)
 CC := cc
 endif
-AR ?= ar
 CFLAGS ?= -O3 -g
 PREFIX ?= /usr/local
 B := build
@@ -19,7 +19,11 @@ WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread $(WARN)
 LIBS := -lm
 
+# The compiler says for which machine it builds: "x86_64-linux-gnu", "arm64-apple-darwin23", "aarch64-unknown-linux-android24".
 MACHINE := $(shell $(CC) -dumpmachine)
+ifeq ($(MACHINE)$(filter clean help,$(MAKECMDGOALS)),)
+$(error The compiler '$(CC)' does not run: install a C compiler, or name yours with make CC=...)
+endif
 ifneq ($(findstring x86_64,$(MACHINE))$(findstring amd64,$(MACHINE)),)
 ARCH := x86_64
 else ifneq ($(findstring aarch64,$(MACHINE))$(findstring arm64,$(MACHINE)),)
@@ -28,19 +32,41 @@ else
 ARCH := other
 endif
 
-ifdef OPENMP
-BASE += -fopenmp
+MACOS := $(findstring darwin,$(MACHINE))$(findstring macos,$(MACHINE))
+
+# The archiver that fits the compiler: a cross compiler brings its own, and so does zig.
+ifeq ($(origin AR),default)
+ifneq ($(findstring zig,$(CC)),)
+AR := $(shell echo '$(CC)' | sed 's/^\(.*zig[^ ]*\) cc.*/\1 ar/')
+else
+AR := $(shell for ar in "$$($(CC) -print-prog-name=ar 2>/dev/null)" ar llvm-ar; do command -v "$$ar" && break; done)
 endif
-LINK :=
-ifdef STATIC
-LINK += -static
 endif
-COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
+
+# Flags that let the compiler change results would break the promise of the same bits everywhere.
+UNSAFE := $(filter -ffast-math -Ofast -funsafe-math-optimizations -fassociative-math -ffp-contract=fast,$(CC) $(CFLAGS) $(CPPFLAGS))
+ifneq ($(UNSAFE),)
+$(error $(UNSAFE): phi computes the same bits on every machine, and this flag breaks that; leave it out)
+endif
+
+# OPENMP=0 and STATIC=0 mean the same as without them.
+OPENMP_FLAG := $(if $(filter-out 0,$(OPENMP)),-fopenmp)
+STATIC_FLAG := $(if $(filter-out 0,$(STATIC)),-static)
+ifneq ($(STATIC_FLAG),)
+ifneq ($(MACOS),)
+$(error STATIC=1: macOS has no static programs; without it phi needs only the system library)
+endif
+endif
+BASE += $(OPENMP_FLAG)
+LINK := $(STATIC_FLAG)
+# Absent in a tarball, where a git folder further up would be another project's.
+COMMIT := $(if $(wildcard .git),$(shell git rev-parse --short HEAD 2>/dev/null))
 
 # What the objects depend on besides sources: a changed compiler or flag rebuilds everything.
 CONFIG := $(CC) $(MACHINE) $(BASE) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LINK)
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
-$(shell mkdir -p $(B) && { echo '$(CONFIG)' | cmp -s - $(B)/config || echo '$(CONFIG)' > $(B)/config; })
+$(shell mkdir -p $(B) && { echo '$(subst ','\'',$(CONFIG))' | cmp -s - $(B)/config || echo '$(subst ','\'',$(CONFIG))' > $(B)/config; })
+$(shell echo '$(COMMIT)' | cmp -s - $(B)/commit || echo '$(COMMIT)' > $(B)/commit)
 -include $(B)/isa.mk
 endif
 
@@ -70,6 +96,7 @@ $(B)/%.o: src/%.c $(B)/config
 	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) -I$(B) -MMD -MP -c -o $@ $<
 
 $(B)/version.o: BASE += -DPHI_COMMIT='"$(COMMIT)"'
+$(B)/version.o: $(B)/commit
 $(B)/kernels/kernels.o: $(B)/isa.mk
 
 define level_rules
@@ -97,7 +124,7 @@ $(B)/tools/%: tools/%.c libphi.a $(B)/config
 tools: $(TOOLS)
 
 check: phi libphi.a $(TESTS) $(TOOLS)
-	@$(SHELL) tests/run.sh $(B)
+	@CC='$(CC)' PHI_FLAGS='$(CFLAGS) $(LDFLAGS) $(OPENMP_FLAG) $(LINK)' PHI_MAKE='$(MAKE_COMMAND)' $(SHELL) tests/run.sh $(B) $(SHELL)
 
 install: phi libphi.a
 	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/phi
@@ -110,7 +137,7 @@ clean:
 	rm -rf $(B) phi libphi.a
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 1,8p
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 .PHONY: all tools check install clean help
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)

@@ -1,6 +1,7 @@
-# run.sh BUILD_DIR: run every test program and every tests/check_*.sh, from the top of the checkout; add up their totals.
+# run.sh BUILD_DIR SHELL: run every test program and, with SHELL, every tests/check_*.sh, from the top of the checkout; add up
+# their totals. (The environment's SHELL is the user's, which may be no Bourne shell.)
 # The last line is "N passed, N failed, N skipped"; the status is 1 if anything failed.
-build=$1
+build=$1 shell=$2
 passed=0 failed=0 skipped=0
 log=$build/tests/log
 mkdir -p "$build/tests"
@@ -27,7 +28,7 @@ for source in tests/check_*.c; do
     add_up "$name" $?
 done
 for script in tests/check_*.sh; do
-    "${SHELL:-/bin/sh}" "$script" "$build" > "$log" 2>&1
+    "$shell" "$script" "$build" > "$log" 2>&1
     add_up "$(basename "$script")" $?
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -5,18 +5,28 @@ cc=$1 arch=$2 dir=$3
 : > "$dir/probe.c"
 levels=
 flags_mk=
+
+builds() { # FLAGS: does this compiler, with its assembler, take them? (An empty unit: gcc repeats -march to the assembler.)
+    # shellcheck disable=SC2086  # both are lists of words
+    $cc $1 -c -o "$dir/probe.o" "$dir/probe.c" < /dev/null > /dev/null 2>&1
+}
+
 # A row: ISA(arch, name, bits, "flags")
-sed -n "s/^ISA($arch, *\([a-z0-9]*\),.*\"\(.*\)\")\$/\1 \2/p" src/kernels/isa.def > "$dir/isa_rows"
+sed -n "s/^ISA($arch, *\([a-z0-9_]*\),.*\"\(.*\)\")\$/\1 \2/p" src/kernels/isa.def > "$dir/isa_rows"
 while read -r name flags; do
-    # The empty unit, then with assembler: a compiler may know a flag that its assembler does not.
-    if $cc $flags -c -o "$dir/probe.o" "$dir/probe.c" 2> /dev/null; then
-        grep "^ISA($arch, *$name," src/kernels/isa.def >> "$dir/isa_built.def"
-        levels="$levels $name"
-        flags_mk="${flags_mk}FLAGS_$name := $flags
-"
-    else
-        echo "note: this compiler cannot build the $name level ($flags): left out"
+    # zig has no -march=armv8.2-a+dotprod: it wants a processor's name before the plus.
+    zig_flags=$(echo "$flags" | sed 's/-march=armv[0-9.]*-a+/-march=generic+/')
+    if ! builds "$flags"; then
+        if [ "$zig_flags" = "$flags" ] || ! builds "$zig_flags"; then
+            echo "note: this compiler cannot build the $name level ($flags): left out"
+            continue
+        fi
+        flags=$zig_flags
     fi
+    grep "^ISA($arch, *$name," src/kernels/isa.def >> "$dir/isa_built.def"
+    levels="$levels $name"
+    flags_mk="${flags_mk}FLAGS_$name := $flags
+"
 done < "$dir/isa_rows"
 printf 'LEVELS :=%s\n%s' "$levels" "$flags_mk" > "$dir/isa.mk"
 rm -f "$dir/probe.c" "$dir/probe.o" "$dir/isa_rows"
