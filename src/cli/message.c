@@ -1,0 +1,96 @@
+/* Lines for people on stderr. Each is formatted first and written by one call, so that lines of two processes do not
+ * mix and none is lost when the program ends. Nothing here writes to stdout. */
+#include "cli.h"
+#include "../utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool quiet;
+static size_t progress_width; /* characters of the progress line on the screen now */
+
+void cli_set_quiet(bool on) {
+    quiet = on;
+}
+
+bool cli_quiet(void) {
+    return quiet;
+}
+
+size_t cli_escape_next(const char *text, size_t n, unsigned flags, char out[4], size_t *used) {
+    static const char digits[] = "0123456789abcdef";
+    int length = phi_utf8_length(text, n);
+    unsigned char c = (unsigned char)text[0];
+    *used = length > 0 ? (size_t)length : 1;
+    if (length < 1 && (flags & CLI_MARK_BROKEN)) {
+        memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD */
+        return 3;
+    }
+    bool c1 = length == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0;
+    bool line = (flags & CLI_KEEP_LINES) && (c == '\n' || c == '\t');
+    if (length < 1 || c1 || c == 0x7f || (c < 0x20 && !line)) {
+        unsigned char shown = c1 ? (unsigned char)text[1] : c;
+        out[0] = '\\', out[1] = 'x', out[2] = digits[shown >> 4], out[3] = digits[shown & 15];
+        return 4;
+    }
+    memcpy(out, text, *used);
+    return *used;
+}
+
+static void say(const char *prefix, const char *fmt, va_list args) {
+    char text[2048], line[sizeof text + 64];
+    int wanted = vsnprintf(text, sizeof text, fmt, args);
+    size_t n = wanted < 0 ? 0 : (size_t)wanted < sizeof text ? (size_t)wanted : sizeof text - 1;
+    size_t out = strlen(prefix), used;
+    memcpy(line, prefix, out);
+    for (size_t i = 0; i < n && out + 8 < sizeof line; i += used) {
+        char shown[4];
+        size_t length = cli_escape_next(text + i, n - i, 0, shown, &used);
+        memcpy(line + out, shown, length);
+        out += length;
+    }
+    line[out++] = '\n';
+    if (progress_width) cli_progress("");
+    (void)cli_write_all(STDERR_FILENO, line, out); /* there is nowhere left to complain */
+}
+
+int cli_fail(int status, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    say("phi: error: ", fmt, args);
+    va_end(args);
+    return status;
+}
+
+int cli_fail_with(int status, const phi_error *err) {
+    return cli_fail(-status, "%s", err->text);
+}
+
+void cli_warn(const char *fmt, ...) {
+    if (quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    say("phi: warning: ", fmt, args);
+    va_end(args);
+}
+
+void cli_note(const char *fmt, ...) {
+    if (quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    say("phi: ", fmt, args);
+    va_end(args);
+}
+
+void cli_progress(const char *text) {
+    if (quiet || !isatty(STDERR_FILENO)) return;
+    char line[256];
+    size_t width = strlen(text);
+    size_t pad =
+        progress_width > width ? progress_width - width : 0; /* spaces erase on every terminal, escapes do not */
+    int n = snprintf(line, sizeof line, "\r%s%*s%s", text, (int)pad, "", width ? "" : "\r");
+    progress_width = width;
+    if (n > 0) (void)cli_write_all(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}

@@ -1,0 +1,368 @@
+/* argv to struct cli_options. The rows of options.def say what there is; this file knows how a row is matched, read
+ * and refused, and which options of llama.cpp are accepted without effect. Opens no file. */
+#include "options.h"
+
+#include <float.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+enum kind {
+    SET,        /* int field = 1 */
+    CLEAR,      /* int field = 0 */
+    TEXT,       /* const char * */
+    INT,        /* int in lowest..highest */
+    COUNT,      /* the same without 0 */
+    SEED,       /* int64_t */
+    REAL,       /* float in lowest..highest */
+    REAL_ABOVE, /* float, lowest < value <= highest */
+    LIST,       /* struct cli_list, each value in lowest..highest */
+    KV,         /* enum phi_kv_type */
+    ISA         /* const char *: a name of phi_isa_names() */
+};
+
+enum { COMMON = 1 << 30 };
+enum {
+#define COMMAND(NAME, name, arguments, text) IN_##NAME = 1 << CLI_##NAME,
+#include "commands.def"
+};
+
+static const struct row {
+    const char *names, *value;
+    unsigned commands;
+    enum kind kind;
+    size_t at;
+    double low, high;
+    const char *range, *help;
+} rows[] = {
+#define OPTION(names, value, commands, kind, field, low, high, range, help)                                          \
+    {names, value, commands, kind, offsetof(struct cli_options, field), low, high, range, help},
+#include "options.def"
+};
+enum { N_ROW = sizeof rows / sizeof rows[0] };
+
+static const struct command {
+    const char *name, *arguments, *text;
+} commands[] = {
+#define COMMAND(NAME, name, arguments, text) {#name, arguments, text},
+#include "commands.def"
+};
+
+/* Options that people paste from llama.cpp command lines: understood, without effect here. values: how many follow;
+ * -1: one of "on", "off", "auto" may follow. */
+static const struct pasted {
+    const char *name;
+    int values;
+} pasted[] = {{"-ngl", 1},          {"--gpu-layers", 1}, {"--n-gpu-layers", 1}, {"-fa", -1},
+              {"--flash-attn", -1}, {"-np", 1},          {"--parallel", 1},     {"--poll", 1},
+              {"--prio", 1},        {"--warmup", 0},     {"--no-warmup", 0},    {"--repack", 0},
+              {"-nr", 0},           {"--no-repack", 0},  {"--jinja", 0},        {"--offline", 0},
+              {"--mmap", 0}};
+
+static bool has_name(const char *names, const char *word, size_t n) {
+    for (const char *at = names; *at;) {
+        size_t length = strcspn(at, ",");
+        if (length == n && memcmp(at, word, n) == 0) return true;
+        at += length;
+        at += strspn(at, ", ");
+    }
+    return false;
+}
+
+static const struct row *find(enum cli_command command, const char *word, size_t n) {
+    for (int i = 0; i < N_ROW; i++)
+        if ((rows[i].commands & 1u << command) && has_name(rows[i].names, word, n)) return &rows[i];
+    return NULL;
+}
+
+static int unknown(enum cli_command command, const char *word) {
+    char best[40] = "";
+    int least = 3; /* more than two changes are another word */
+    for (int i = 0; i < N_ROW; i++) {
+        if (!(rows[i].commands & 1u << command)) continue;
+        for (const char *at = rows[i].names; *at;) {
+            size_t length = strcspn(at, ",");
+            char name[40];
+            snprintf(name, sizeof name, "%.*s", (int)length, at);
+            int distance = cli_distance(word, name);
+            if (distance < least && distance * 2 < (int)strlen(word)) {
+                least = distance;
+                memcpy(best, name, sizeof best);
+            }
+            at += length;
+            at += strspn(at, ", ");
+        }
+    }
+    if (best[0]) return cli_fail(CLI_USAGE, "unknown option '%s'; did you mean '%s'?", word, best);
+    for (int i = 0; i < N_ROW; i++)
+        for (int c = 0; c < CLI_N_COMMAND; c++)
+            if ((rows[i].commands & 1u << c) && has_name(rows[i].names, word, strlen(word)))
+                return cli_fail(CLI_USAGE, "option '%s' belongs to 'phi %s', not to 'phi %s'", word, commands[c].name,
+                                commands[command].name);
+    return cli_fail(CLI_USAGE, "unknown option '%s'; 'phi %s-h' lists the options", word,
+                    command == CLI_RUN ? "" : commands[command].name);
+}
+
+static int out_of_range(const struct row *row, const char *name, const char *value) {
+    return cli_fail(CLI_USAGE, "%s: '%s' is out of range (%s)", name, value, row->range);
+}
+
+static int read_integer(const struct row *row, const char *name, const char *value, int64_t *v) {
+    double real;
+    if (!cli_parse_int(value, v)) {
+        if (cli_parse_real(value, &real) && real == (double)(int64_t)real) return out_of_range(row, name, value);
+        return cli_fail(CLI_USAGE, "%s: '%s' is not a whole number", name, value);
+    }
+    bool fits = (double)*v >= row->low && (double)*v <= row->high && !(row->kind == COUNT && *v == 0);
+    return fits ? CLI_OK : out_of_range(row, name, value);
+}
+
+static int read_real(const struct row *row, const char *name, const char *value, float *v) {
+    double real;
+    if (!cli_parse_real(value, &real)) return cli_fail(CLI_USAGE, "%s: '%s' is not a number", name, value);
+    bool above = row->kind == REAL ? real >= row->low : real > row->low && (float)real > row->low;
+    if (!above || !(real <= row->high)) return out_of_range(row, name, value);
+    *v = (float)real;
+    return CLI_OK;
+}
+
+static int read_list(const struct row *row, const char *name, const char *value, struct cli_list *v) {
+    if (!cli_parse_list(value, v))
+        return cli_fail(CLI_USAGE,
+                        "%s: '%s' is not a list of at most %d whole numbers (1,2,4 or 1-4 or 1-9+2 or 1-8*2)", name,
+                        value, CLI_LIST_MAX);
+    for (int i = 0; i < v->n; i++)
+        if (v->value[i] < row->low || v->value[i] > row->high) return out_of_range(row, name, value);
+    return CLI_OK;
+}
+
+static int read_isa(const char *name, const char *value, const char **v) {
+    const char *names = phi_isa_names();
+    size_t n = strlen(value);
+    for (const char *at = names; *at;) {
+        size_t length = strcspn(at, " ");
+        if (length == n && memcmp(at, value, n) == 0) {
+            *v = value;
+            return CLI_OK;
+        }
+        at += length;
+        at += strspn(at, " ");
+    }
+    return cli_fail(CLI_USAGE, "%s: '%s' is not an instruction set of this CPU and this build (%s)", name, value,
+                    names);
+}
+
+static int read_kv(const char *name, const char *value, enum phi_kv_type *v) {
+    bool f32 = strcmp(value, "f32") == 0;
+    if (!f32 && strcmp(value, "f16") != 0)
+        return cli_fail(CLI_USAGE, "%s: '%s' is not a cache type (f32, f16)", name, value);
+    *v = f32 ? PHI_KV_F32 : PHI_KV_F16;
+    return CLI_OK;
+}
+
+static int read_value(struct cli_options *o, const struct row *row, const char *name, const char *value) {
+    void *field = (char *)o + row->at;
+    int64_t v = 0;
+    int status = CLI_OK;
+    switch (row->kind) {
+    case SET:
+        *(int *)field = 1;
+        break;
+    case CLEAR:
+        *(int *)field = 0;
+        break;
+    case TEXT:
+        *(const char **)field = value;
+        break;
+    case INT:
+    case COUNT:
+        status = read_integer(row, name, value, &v);
+        *(int *)field = (int)v;
+        break;
+    case SEED:
+        status = read_integer(row, name, value, field);
+        break;
+    case REAL:
+    case REAL_ABOVE:
+        status = read_real(row, name, value, field);
+        break;
+    case LIST:
+        status = read_list(row, name, value, field);
+        break;
+    case KV:
+        status = read_kv(name, value, field);
+        break;
+    case ISA:
+        status = read_isa(name, value, field);
+        break;
+    }
+    return status;
+}
+
+/* 1: word is such an option, *at has moved over its values; 0: it is not. */
+static int skip_pasted(int argc, char **argv, int *at) {
+    const char *word = argv[*at];
+    size_t length = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof pasted / sizeof pasted[0]; i++) {
+        if (strlen(pasted[i].name) != length || memcmp(pasted[i].name, word, length) != 0) continue;
+        const char *next = *at + 1 < argc ? argv[*at + 1] : "";
+        bool choice = strcmp(next, "on") == 0 || strcmp(next, "off") == 0 || strcmp(next, "auto") == 0;
+        if (!word[length] && (pasted[i].values == 1 ? *at + 1 < argc : pasted[i].values < 0 && choice)) ++*at;
+        cli_warn("option '%s' has no effect here and was ignored", pasted[i].name);
+        return 1;
+    }
+    return 0;
+}
+
+static int read_option(struct cli_options *o, int argc, char **argv, int *at) {
+    const char *word = argv[*at], *value = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+    size_t n = value ? (size_t)(value - word) : strlen(word);
+    const struct row *row = find(o->command, word, n);
+    if (!row) {
+        if (skip_pasted(argc, argv, at)) return CLI_OK;
+        static const char *const network[] = {"-hf", "-hfr", "--hf-repo", "-mu", "--model-url"};
+        for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
+            if (strcmp(word, network[i]) == 0)
+                return cli_fail(CLI_USAGE, "%s: phi has no network code; download the file first, then use -m FILE",
+                                word);
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", n < 100 ? (int)n : 100, word);
+        return unknown(o->command, name);
+    }
+    char name[40];
+    snprintf(name, sizeof name, "%.*s", (int)n, word);
+    bool wants = row->value[0] != 0;
+    if (value && !wants) return cli_fail(CLI_USAGE, "%s takes no value", name);
+    if (wants && !value && *at + 1 == argc) return cli_fail(CLI_USAGE, "%s needs a value: %s", name, row->value);
+    return read_value(o, row, name, !wants ? "" : value ? value + 1 : argv[++*at]);
+}
+
+static int read_command(struct cli_options *o, const char *word) {
+    const char *best = NULL;
+    int least = 3;
+    for (int i = 0; i < CLI_N_COMMAND; i++) {
+        int distance = cli_distance(word, commands[i].name);
+        o->command = (enum cli_command)i;
+        if (distance == 0) return CLI_OK;
+        if (distance < least) {
+            least = distance;
+            best = commands[i].name;
+        }
+    }
+    if (best) return cli_fail(CLI_USAGE, "unknown command '%s'; did you mean '%s'?", word, best);
+    return cli_fail(CLI_USAGE, "unknown command '%s'; 'phi -h' lists the commands", word);
+}
+
+static void set_defaults(struct cli_options *o, const char *program) {
+    memset(o, 0, sizeof *o);
+    o->program = program;
+    o->command = CLI_RUN;
+    o->session = phi_session_options_default();
+    o->session.n_threads = o->session.n_threads_batch = -1;
+    o->session.n_ctx = 0;
+    o->session.type_k = o->session.type_v = PHI_KV_F16;
+    o->sampler = (struct phi_sampler_options){
+        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .repeat_last_n = 64};
+    o->n_predict = -1;
+    o->n_ubatch = 512;
+    o->n_batch = 2048;
+    o->seed = -1;
+    o->repetitions = 5;
+    o->bench_prompt = (struct cli_list){1, {512}};
+    o->bench_gen = (struct cli_list){1, {128}};
+    o->parse_special = -1;
+    o->escape = 1;
+}
+
+/* Combinations that no single row can refuse. */
+static int check_together(const struct cli_options *o) {
+    int prompts = (o->prompt != NULL) + (o->file != NULL) + (o->binary_file != NULL);
+    bool from_stdin = (o->file && strcmp(o->file, "-") == 0) || (o->binary_file && strcmp(o->binary_file, "-") == 0);
+    if (prompts > 1 + (from_stdin && o->prompt && o->command == CLI_RUN))
+        return cli_fail(CLI_USAGE, "the prompt is given twice; use one of -p, -f%s",
+                        o->command == CLI_RUN ? " and -bf" : "");
+    if (from_stdin && o->no_stdin) return cli_fail(CLI_USAGE, "--no-stdin forbids to read the prompt from stdin");
+    if (o->decode && (o->nul_separated || o->show_ids || o->show_count))
+        return cli_fail(CLI_USAGE, "--decode writes bytes; -0, --ids and --show-count do not go with it");
+    if (o->command != CLI_LOGITS) return CLI_OK;
+    if (!o->id_list) return cli_fail(CLI_USAGE, "logits needs token ids: --ids 1,2,3 or --ids @FILE");
+    if (!o->output && !o->n_greedy) return cli_fail(CLI_USAGE, "logits needs something to do: -o FILE or --greedy N");
+    if (o->output && strcmp(o->output, "-") == 0 && o->n_greedy)
+        return cli_fail(CLI_USAGE, "logits and ids cannot both go to stdout; give -o a file");
+    return CLI_OK;
+}
+
+int cli_options_parse(struct cli_options *o, int argc, char **argv) {
+    set_defaults(o, argc > 0 ? argv[0] : "phi");
+    int at = 1, status = CLI_OK;
+    bool ended = false;
+    for (int i = 1; i < argc; i++) /* must hold for the warnings of options before it, too */
+        if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--log-disable") == 0) cli_set_quiet(true);
+    if (argc > 1 && argv[1][0] != '-') {
+        status = read_command(o, argv[1]);
+        at = 2;
+    }
+    for (; !status && at < argc; at++) {
+        const char *word = argv[at];
+        if (!ended && strcmp(word, "--") == 0)
+            ended = true;
+        else if (!ended && word[0] == '-' && word[1])
+            status = read_option(o, argc, argv, &at);
+        else if (o->command == CLI_INFO && !o->model)
+            o->model = word;
+        else
+            status = cli_fail(CLI_USAGE, "unexpected word '%s'; quote a text that has spaces", word);
+    }
+    if (status || o->help || o->help_all || o->version) return status;
+    cli_set_quiet(o->quiet);
+    o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
+    o->session.force_threads = o->force_threads;
+    return check_together(o);
+}
+
+/* ---- Help
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static void list_options(unsigned commands_mask, unsigned also) {
+    for (int i = 0; i < N_ROW; i++) {
+        if (!(rows[i].commands & commands_mask) || (rows[i].commands & also) != also) continue;
+        char left[80];
+        snprintf(left, sizeof left, "%s %s", rows[i].names, rows[i].value);
+        cli_putf("  %-28s %s\n", left, rows[i].help);
+    }
+}
+
+static void usage_line(int command) {
+    bool run = command == CLI_RUN;
+    cli_putf("phi %s %s\n    %s\n", run ? "[run]" : commands[command].name, commands[command].arguments,
+             commands[command].text);
+}
+
+static const char exit_codes[] =
+    "Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 3 model file missing or bad, 4 not enough memory,\n"
+    "  5 prompt does not fit, 6 output failed; 130 Ctrl-C.\n";
+
+static void overview(void) {
+    cli_putf("Pocket Phi %s: run Phi-3 language models on the CPU.\n\nCommands:\n", PHI_VERSION);
+    for (int c = 0; c < CLI_N_COMMAND; c++) cli_putf("  phi %-10s %s\n", commands[c].name, commands[c].text);
+    cli_putf("\nOptions of run ('phi COMMAND -h' lists those of a command):\n");
+    list_options(IN_RUN, COMMON);
+    cli_putf("\nExamples:\n"
+             "  phi -p \"Once upon a time\" -n 100              the demo model tells a story\n"
+             "  phi -m model.gguf -f prompt.txt --temp 0      the same answer every time\n"
+             "  phi -m model.gguf -p \"Summarise:\" < text.txt  text on stdin is appended to the prompt\n\n%s",
+             exit_codes);
+}
+
+int cli_help(const struct cli_options *o, bool all) {
+    if (!all && o->command == CLI_RUN) overview();
+    for (int c = 0; c < CLI_N_COMMAND; c++) {
+        if (!all && (c != (int)o->command || c == CLI_RUN)) continue;
+        usage_line(c);
+        list_options(1u << c, 0);
+        cli_putf("\n");
+    }
+    if (all || o->command != CLI_RUN) cli_put(exit_codes, sizeof exit_codes - 1);
+    return cli_flush();
+}

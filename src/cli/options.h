@@ -1,0 +1,53 @@
+/* What the user asked for: filled from argv by the table in options.def, checked value by value, before any file is
+ * opened. */
+#ifndef PHI_CLI_OPTIONS_H
+#define PHI_CLI_OPTIONS_H
+
+#include "cli.h"
+
+enum cli_command {
+#define COMMAND(NAME, name, arguments, text) CLI_##NAME,
+#include "commands.def"
+    CLI_N_COMMAND
+};
+
+enum { CLI_LIST_MAX = 64 };
+struct cli_list {
+    int n, value[CLI_LIST_MAX];
+};
+
+struct cli_options {
+    const char *program; /* argv[0] */
+    enum cli_command command;
+    const char *model, *prompt, *file, *binary_file, *output, *id_list; /* NULL: not given */
+    struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
+    struct phi_sampler_options sampler; /* the seed too */
+    int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
+    int64_t seed;
+    struct cli_list bench_prompt, bench_gen, bench_threads;
+    int parse_special; /* -1: as the command's default */
+    int escape, no_stdin, display_prompt, verbose_prompt;
+    int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
+    int quiet, verbose, no_perf, help, help_all, version;
+};
+
+/* Parse argv[1..] into *o. CLI_OK, or CLI_USAGE with the error line printed. */
+int cli_options_parse(struct cli_options *o, int argc, char **argv);
+
+/* Help on stdout for o->command (all: of every command). */
+int cli_help(const struct cli_options *o, bool all);
+
+/* ---- Words (words.c): the whole word must be the value, in every locale
+ * ----------------------------------------------- */
+
+bool cli_parse_int(const char *word, int64_t *v); /* [-]digits */
+bool cli_parse_real(const char *word, double *v); /* [-]digits[.digits][e[+-]digits], finite */
+/* "1,2,4", "1-4", "1-9+2" and "1-8*2", mixed; at most CLI_LIST_MAX values. */
+bool cli_parse_list(const char *word, struct cli_list *v);
+/* Ids separated by commas or white space, brackets around them or not. *ids belongs to the caller: phi_free().
+ * CLI_OK; CLI_USAGE with an error that calls the text name; CLI_MEMORY. n_vocab bounds the ids. */
+int cli_parse_ids(const char *name, const char *text, size_t n_bytes, int n_vocab, int32_t **ids, size_t *n);
+/* Edit distance, for "did you mean". */
+int cli_distance(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,56 @@
+/* The statistics block. Its words and widths are those of llama.cpp. */
+#include "statistics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct cli_memory cli_memory_used(void) {
+    struct cli_memory m = {0, -1};
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+#if defined(__APPLE__)
+        m.peak_mib = (double)usage.ru_maxrss / 1048576; /* bytes there, KiB elsewhere */
+#else
+        m.peak_mib = (double)usage.ru_maxrss / 1024;
+#endif
+    }
+    FILE *f = fopen("/proc/self/status", "r");
+    if (!f) return m;
+    for (char line[256]; fgets(line, sizeof line, f);) {
+        if (strncmp(line, "VmHWM:", 6) == 0) m.peak_mib = strtod(line + 6, NULL) / 1024;
+        if (strncmp(line, "RssAnon:", 8) == 0) m.anonymous_mib = strtod(line + 8, NULL) / 1024;
+    }
+    fclose(f);
+    return m;
+}
+
+static double per(double a, double b) {
+    return b > 0 ? a / b : 0;
+}
+
+void cli_statistics_print(const struct cli_statistics *s) {
+    static const char *const reasons[] = {[PHI_STOP_EOS] = "eos",
+                                          [PHI_STOP_LENGTH] = "length",
+                                          [PHI_STOP_CONTEXT] = "context",
+                                          [PHI_STOP_INTERRUPT] = "interrupt"};
+    const struct phi_generate_result *r = &s->result;
+    /* A run is a token that was computed; the last one chosen is not, so there may be one run less than tokens. */
+    size_t n_prompt = r->n_prompt < s->n_past ? r->n_prompt : s->n_past, n_run = s->n_past - n_prompt;
+    double prompt_ms = 1e3 * r->prompt_seconds, eval_ms = 1e3 * r->generate_seconds;
+    struct cli_memory memory = cli_memory_used();
+    char anonymous[64] = "";
+    if (memory.anonymous_mib >= 0)
+        snprintf(anonymous, sizeof anonymous, "anonymous = %.0f MiB, ", memory.anonymous_mib);
+
+    cli_note("       load time = %10.2f ms", 1e3 * s->load_seconds);
+    cli_note("prompt eval time = %10.2f ms / %5d tokens (%8.2f ms per token, %8.2f tokens per second)", prompt_ms,
+             (int)n_prompt, per(prompt_ms, (double)n_prompt), per((double)n_prompt, r->prompt_seconds));
+    cli_note("       eval time = %10.2f ms / %5d runs   (%8.2f ms per token, %8.2f tokens per second)", eval_ms,
+             (int)n_run, per(eval_ms, (double)n_run), per((double)n_run, r->generate_seconds));
+    cli_note("      total time = %10.2f ms / %5d tokens", 1e3 * s->total_seconds, (int)(n_prompt + n_run));
+    cli_note("first token = %.0f ms, peak memory = %.0f MiB, %scontext = %zu/%d, seed = %u",
+             1e3 * r->first_token_seconds, memory.peak_mib, anonymous, s->n_past, s->n_ctx, (unsigned)s->seed);
+    cli_note("stop reason = %s", reasons[r->reason]);
+}

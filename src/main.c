@@ -1,0 +1,39 @@
+/* The program: prepare the process, read the options, run the command, end with its exit code. The only exit(). */
+#include "cli/commands.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A missing descriptor 0 to 2 would be given to the next file that is opened, and answers would be written into it.
+ */
+static void open_missing_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        if (fd == STDOUT_FILENO) cli_output_closed();
+        if (open("/dev/null", O_RDWR) < 0) _exit(CLI_FAILED); /* opens the lowest free number: fd */
+    }
+}
+
+static int run(int argc, char **argv) {
+    static int (*const commands[])(const struct cli_options *) = {
+#define COMMAND(NAME, name, arguments, text) cli_##name,
+#include "cli/commands.def"
+    };
+    struct cli_options options;
+    int status = cli_options_parse(&options, argc, argv);
+    if (status) return status;
+    if (options.help || options.help_all) return cli_help(&options, options.help_all);
+    if (options.version) return cli_putf("phi %s\n", phi_version());
+    return commands[options.command](&options);
+}
+
+int main(int argc, char **argv) {
+    cli_seconds(); /* the clock begins */
+    open_missing_descriptors();
+    cli_signals_init();
+    int status = run(argc, argv);
+    int written = cli_flush();
+    cli_signals_obey();
+    exit(status ? status : written);
+}
