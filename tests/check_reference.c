@@ -106,7 +106,7 @@ static void compare_greedy(const char *name, const phi_model *m, const int32_t *
 }
 
 static void check_run(const char *dir, const char *name, const phi_model *m, const struct json *file, const char *run_name, const struct json *run) {
-    char path[512], label[128];
+    char path[1024], label[128];
     int n_vocab = (int)json_get(file, "n_vocab")->number;
     const struct json *list = json_get(run, "ids"), *kld = json_get(run, "kld_int8");
     size_t n = list->n;
@@ -133,7 +133,7 @@ static void check_run(const char *dir, const char *name, const phi_model *m, con
 }
 
 static void check_case(const char *dir, const char *name) {
-    char path[512];
+    char path[1024];
     phi_model *m = NULL;
     phi_error err = {""};
     snprintf(path, sizeof path, "%s/%s.json", dir, name);
@@ -150,7 +150,7 @@ static void check_case(const char *dir, const char *name) {
 
 int main(void) {
     static const char *const cases[] = {"mini", "mini-window", "medium-gqa", "mini-longrope", "phi4-mini", "mini-q4_0", "mini-q4_k_m", "mini-q8_0"};
-    char dir[512], path[600];
+    char dir[512], path[1024];
     snprintf(dir, sizeof dir, "%s/reference/cases", check_shared());
     snprintf(path, sizeof path, "%s/mini.json", dir);
     FILE *f = fopen(path, "rb");
