@@ -80,7 +80,7 @@ int32_t phi_token_bos(const phi_model *model);              /* -1: the model has
 
 typedef struct phi_session phi_session;
 
-enum phi_kv_type { PHI_KV_F32, PHI_KV_F16 };
+enum phi_kv_type { PHI_KV_F32, PHI_KV_F16, PHI_KV_Q8_0 /* heads of a multiple of 32 dimensions only */ };
 
 struct phi_session_options {
     int n_ctx;                        /* tokens that the session can hold; 0 = what the model was trained for, lowered to what

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-enum { ROWS = 64, TOKENS = 16 }; /* weight rows in a chunk; tokens in a chunk of attention */
+enum { ROWS = 64 }; /* weight rows in a chunk */
 
 struct pass {
     struct phi_session *s;
@@ -78,30 +78,6 @@ static void qkv_rows(void *arg, int chunk, int thread) {
     phi_matmul(s, mats[i], row, n_row, &s->in, p->n, s->qkv + offset + row, (size_t)width, &scratch);
 }
 
-static void store_value(const struct phi_session *s, int type, const float *x, char *to,
-                        struct phi_scratch *scratch) {
-    int hd = s->model->head_dim;
-    (void)scratch;
-    if (type == PHI_CACHE_F16)
-        s->kernels.f16_from_f32(x, (uint16_t *)(void *)to, hd);
-    else
-        memcpy(to, x, (size_t)hd * sizeof(float));
-}
-
-/* Key of position i of its group: element d goes to [d][i]. */
-static void store_key(const struct phi_session *s, int type, const float *x, char *group, size_t i,
-                      struct phi_scratch *scratch) {
-    int hd = s->model->head_dim;
-    if (type == PHI_CACHE_F16) {
-        uint16_t *to = (uint16_t *)(void *)group + i;
-        s->kernels.f16_from_f32(x, scratch->half, hd);
-        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = scratch->half[d];
-    } else {
-        float *to = (float *)(void *)group + i;
-        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = x[d];
-    }
-}
-
 /* chunk = KV head: rotate its queries and keys, put keys and values into the cache */
 static void rotate_and_store(void *arg, int g, int thread) {
     struct pass *p = arg;
@@ -110,33 +86,51 @@ static void rotate_and_store(void *arg, int g, int thread) {
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     int hd = m->head_dim, half = m->n_rot / 2, n_q = m->n_head / m->n_head_kv;
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
-    size_t key_size = s->type_k == PHI_CACHE_F16 ? 2 : 4, value_size = s->type_v == PHI_CACHE_F16 ? 2 : 4;
-    char *keys = phi_session_keys(s, p->index, g), *values = phi_session_values(s, p->index, g);
     for (int t = 0; t < p->n; t++) {
         const float *c = s->rope_cos + (size_t)t * (size_t)half, *sine = s->rope_sin + (size_t)t * (size_t)half;
         float *q = s->qkv + (size_t)t * width + (size_t)(g * n_q * hd);
         float *k = s->qkv + (size_t)t * width + (size_t)((m->n_head + g) * hd);
         float *v = k + (size_t)(m->n_head_kv * hd);
-        size_t position = p->first + (size_t)t;
         for (int i = 0; i < n_q; i++) s->kernels.rope(q + i * hd, c, sine, half);
         s->kernels.rope(k, c, sine, half);
-        store_key(s, s->type_k, k, keys + position / PHI_KEY_GROUP * PHI_KEY_GROUP * (size_t)hd * key_size,
-                  position % PHI_KEY_GROUP, &scratch);
-        store_value(s, s->type_v, v, values + position * (size_t)hd * value_size, &scratch);
+        phi_cache_put(s, p->index, g, p->first + (size_t)t, k, v, &scratch);
     }
 }
 
-/* chunk = some tokens of one head, the last tokens first: they take longest */
+/* Queries that share a KV head go together: heads of one token, or of several. */
+static int tile_heads(const struct phi_model *m) {
+    return least(m->n_head / m->n_head_kv, PHI_QUERY_TILE);
+}
+
+static int tile_tokens(const struct phi_model *m) {
+    return PHI_QUERY_TILE / tile_heads(m);
+}
+
+/* Tiles that make up a KV head's query heads. */
+static int tiles_per_group(const struct phi_model *m) {
+    return chunks(m->n_head / m->n_head_kv, tile_heads(m));
+}
+
+/* chunk = a tile of queries, the last tokens first: they take longest */
 static void attend(void *arg, int chunk, int thread) {
     struct pass *p = arg;
     struct phi_session *s = p->s;
     const struct phi_model *m = s->model;
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
-    int hd = m->head_dim, head = chunk % m->n_head, t0 = (chunks(p->n, TOKENS) - 1 - chunk / m->n_head) * TOKENS;
+    int hd = m->head_dim, n_q = m->n_head / m->n_head_kv, per_pass = m->n_head_kv * tiles_per_group(m);
+    int tile = chunk % per_pass, group = tile / tiles_per_group(m),
+        first_q = tile % tiles_per_group(m) * tile_heads(m);
+    int t0 = (chunks(p->n, tile_tokens(m)) - 1 - chunk / per_pass) * tile_tokens(m);
+    int heads = least(tile_heads(m), n_q - first_q), tokens = least(tile_tokens(m), p->n - t0),
+        head = group * n_q + first_q;
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd, out_width = (size_t)(m->n_head * hd);
-    for (int t = t0; t < least(t0 + TOKENS, p->n); t++)
-        phi_attention(s, p->index, head, p->first + (size_t)t, s->qkv + (size_t)t * width + (size_t)(head * hd),
-                      &scratch, s->attended.kind[PHI_ACT_F32].f + (size_t)t * out_width + (size_t)(head * hd));
+    size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)(head * hd);
+    for (int t = 0; t < tokens; t++)
+        memcpy(scratch.query + t * heads * hd, s->qkv + (size_t)(t0 + t) * width + of_head, bytes);
+    phi_attention(s, p->index, group, p->first + (size_t)t0, tokens * heads, heads, &scratch);
+    for (int t = 0; t < tokens; t++)
+        memcpy(s->attended.kind[PHI_ACT_F32].f + (size_t)(t0 + t) * out_width + of_head, scratch.out + t * heads * hd,
+               bytes);
 }
 
 /* chunk = token */
@@ -189,7 +183,7 @@ static void layer(struct pass *p) {
     norm(p, l->attn_norm, s->h, phi_mat_kinds(&l->wq) | phi_mat_kinds(&l->wk) | phi_mat_kinds(&l->wv), p->n);
     run(p, qkv_rows, chunks(l->wq.rows, ROWS) + 2 * chunks(l->wk.rows, ROWS));
     run(p, rotate_and_store, m->n_head_kv);
-    run(p, attend, m->n_head * chunks(p->n, TOKENS));
+    run(p, attend, m->n_head_kv * tiles_per_group(m) * chunks(p->n, tile_tokens(m)));
     run(p, round_attended, p->n);
     add_matmul(p, &l->wo, &s->attended);
     norm(p, l->ffn_norm, s->h, phi_mat_kinds(&l->gate) | phi_mat_kinds(&l->up), p->n);

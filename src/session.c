@@ -59,10 +59,6 @@ static void carve_acts(struct carver *c, struct phi_acts *a, unsigned kinds, siz
     }
 }
 
-static size_t cache_value_size(int type) {
-    return type == PHI_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 static size_t longest_row(const struct phi_model *m) {
     size_t n = (size_t)m->n_embd, wide = (size_t)m->n_head * (size_t)m->head_dim, ff = (size_t)m->n_ff;
     n = n > wide ? n : wide;
@@ -74,9 +70,15 @@ static void carve_scratch(struct carver *c, const struct phi_session *s, struct 
     out->panel = carve(c, longest_row(m), s->kernels.scratch_per_k);
     out->gate = carve(c, (size_t)s->n_ubatch * PHI_FFN_CHUNK, sizeof *out->gate);
     out->up = carve(c, (size_t)s->n_ubatch * PHI_FFN_CHUNK, sizeof *out->up);
-    out->scores = carve(c, PHI_KEY_BLOCK, sizeof *out->scores);
-    out->block_out = carve(c, (size_t)m->head_dim, sizeof *out->block_out);
-    out->half = carve(c, (size_t)m->head_dim, sizeof *out->half);
+    size_t tile = PHI_QUERY_TILE, hd = (size_t)m->head_dim;
+    out->query = carve(c, tile * hd, sizeof *out->query);
+    out->out = carve(c, tile * hd, sizeof *out->out);
+    out->query8 = carve(c, tile * hd, sizeof *out->query8);
+    out->query8_scale = carve(c, tile * (hd / 32 + 1), sizeof *out->query8_scale);
+    out->query8_sum = carve(c, hd / 32 + 1, sizeof *out->query8_sum);
+    out->scores = carve(c, tile * PHI_KEY_BLOCK, sizeof *out->scores);
+    out->block_out = carve(c, tile * hd, sizeof *out->block_out);
+    out->half = carve(c, hd, sizeof *out->half);
 }
 
 struct phi_scratch phi_thread_scratch(const struct phi_session *s, int thread) {
@@ -109,12 +111,12 @@ static size_t carve_session(struct phi_session *s, char *base) {
     const struct phi_model *m = s->model;
     struct carver c = {.base = base};
     size_t n = (size_t)s->n_ubatch, heads = (size_t)(m->n_head + 2 * m->n_head_kv), hd = (size_t)m->head_dim;
-    size_t kv_rows = padded_context(s) * (size_t)m->n_layer, kv_width = (size_t)m->n_head_kv * hd;
+    size_t kv_rows = padded_context(s) * (size_t)m->n_layer;
     unsigned in, attended, hidden;
     needed_kinds(m, &in, &attended, &hidden);
 
-    s->keys = carve(&c, kv_rows, kv_width * cache_value_size(s->type_k));
-    s->values = carve(&c, kv_rows, kv_width * cache_value_size(s->type_v));
+    s->keys = carve(&c, kv_rows * (size_t)m->n_head_kv, phi_cache_bytes(s->type_k, m->head_dim));
+    s->values = carve(&c, kv_rows * (size_t)m->n_head_kv, phi_cache_bytes(s->type_v, m->head_dim));
     s->kv_bytes = c.used;
     s->ids = carve(&c, (size_t)s->n_ctx, sizeof *s->ids);
     s->h = carve(&c, n * (size_t)m->n_embd, sizeof *s->h);
@@ -138,12 +140,12 @@ static size_t carve_session(struct phi_session *s, char *base) {
 
 void *phi_session_keys(const struct phi_session *s, int layer, int head) {
     size_t at = (size_t)layer * (size_t)s->model->n_head_kv + (size_t)head;
-    return s->keys + at * padded_context(s) * (size_t)s->model->head_dim * cache_value_size(s->type_k);
+    return s->keys + at * padded_context(s) * phi_cache_bytes(s->type_k, s->model->head_dim);
 }
 
 void *phi_session_values(const struct phi_session *s, int layer, int head) {
     size_t at = (size_t)layer * (size_t)s->model->n_head_kv + (size_t)head;
-    return s->values + at * padded_context(s) * (size_t)s->model->head_dim * cache_value_size(s->type_v);
+    return s->values + at * padded_context(s) * phi_cache_bytes(s->type_v, s->model->head_dim);
 }
 
 /* The longest context up to s->n_ctx whose arena takes at most n_bytes; 0 if none does. Leaves s->n_ctx as it was. */
@@ -211,8 +213,11 @@ static int check_options(const struct phi_model *m, const struct phi_session_opt
     if (o->n_threads_batch == 0 || o->n_threads_batch < -1 || o->n_threads_batch > MAX_THREAD)
         return phi_fail(err, PHI_USAGE, "%d threads are out of range: 1 to %d, or -1", o->n_threads_batch,
                         MAX_THREAD);
-    if ((o->type_k != PHI_KV_F32 && o->type_k != PHI_KV_F16) || (o->type_v != PHI_KV_F32 && o->type_v != PHI_KV_F16))
-        return phi_fail(err, PHI_USAGE, "the type of the KV cache must be f32 or f16");
+    if ((unsigned)o->type_k > PHI_KV_Q8_0 || (unsigned)o->type_v > PHI_KV_Q8_0)
+        return phi_fail(err, PHI_USAGE, "the type of the KV cache must be f32, f16 or q8_0");
+    if ((o->type_k == PHI_KV_Q8_0 || o->type_v == PHI_KV_Q8_0) && m->head_dim % 32)
+        return phi_fail(err, PHI_USAGE,
+                        "a q8_0 cache needs heads of a multiple of 32 dimensions; this model's have %d", m->head_dim);
     return 0;
 }
 
@@ -229,8 +234,10 @@ int phi_session_open(const phi_model *m, const struct phi_session_options *optio
     s->n_ubatch = o.n_ubatch < s->n_ctx ? o.n_ubatch : s->n_ctx;
     s->n_threads = thread_count(o.n_threads, phi_cores_fast(), o.force_threads);
     s->n_threads_batch = thread_count(o.n_threads_batch, s->n_threads, o.force_threads);
-    s->type_k = o.type_k == PHI_KV_F16 ? PHI_CACHE_F16 : PHI_CACHE_F32;
-    s->type_v = o.type_v == PHI_KV_F16 ? PHI_CACHE_F16 : PHI_CACHE_F32;
+    static const int cache_type[] = {
+        [PHI_KV_F32] = PHI_CACHE_F32, [PHI_KV_F16] = PHI_CACHE_F16, [PHI_KV_Q8_0] = PHI_CACHE_Q8_0};
+    s->type_k = cache_type[o.type_k];
+    s->type_v = cache_type[o.type_v];
     if (phi_kernels_select(o.isa, &s->kernels)) {
         e = phi_fail(err, PHI_USAGE, "instruction set '%s' is not available here; these are: %s", o.isa,
                      phi_isa_names());

@@ -32,8 +32,8 @@ struct phi_session {
 
     /* Parts of the arena; n = n_ubatch. */
     int32_t *ids;               /* [n_ctx] */
-    char *keys;                 /* [n_layer][n_head_kv][n_ctx/16][head_dim][16] of type_k, n_ctx rounded up */
-    char *values;               /* [n_layer][n_head_kv][n_ctx][head_dim] of type_v, n_ctx rounded up */
+    char *keys;                 /* [n_layer][n_head_kv][n_ctx/16] groups of type_k (kernels.h), n_ctx rounded up */
+    char *values;               /* [n_layer][n_head_kv][n_ctx] rows of type_v, n_ctx rounded up */
     float *h;                   /* [n][n_embd] residual stream */
     float *out;                 /* [n][n_embd] what a layer's half adds to it */
     float *qkv;                 /* [n][(n_head + 2*n_head_kv) * head_dim] */
@@ -51,13 +51,20 @@ enum { PHI_LOGITS_ROWS = 16 }; /* rows of logits made at a time when every posit
 /* Columns of the hidden layer that one chunk makes, in float, before they are rounded: a K format's group. */
 enum { PHI_FFN_CHUNK = 256 };
 
+/* Queries that attention reads keys and values for together. */
+enum { PHI_QUERY_TILE = 16 };
+
 /* A thread's own memory, for one chunk. */
 struct phi_scratch {
     void *panel;      /* kernels.scratch_per_k * longest row */
     float *gate, *up; /* [n_ubatch][PHI_FFN_CHUNK] */
-    float *scores;    /* [PHI_KEY_BLOCK] */
-    float *block_out; /* [head_dim] */
-    uint16_t *half;   /* [head_dim] */
+    float *query, *out;  /* [PHI_QUERY_TILE][head_dim] of phi_attention() */
+    int8_t *query8;      /* [PHI_QUERY_TILE][head_dim] */
+    float *query8_scale; /* [PHI_QUERY_TILE][head_dim / 32] */
+    int16_t *query8_sum; /* [head_dim / 32] */
+    float *scores;       /* [PHI_QUERY_TILE][PHI_KEY_BLOCK] */
+    float *block_out;    /* [PHI_QUERY_TILE][head_dim] */
+    uint16_t *half;      /* [head_dim] */
 };
 struct phi_scratch phi_thread_scratch(const struct phi_session *s, int thread);
 
@@ -73,9 +80,13 @@ void phi_forward_head(struct phi_session *s, int first, int n);
 
 /* attention.c: the first position whose key a query at this position sees; it sees all from there to itself. */
 size_t phi_attention_first(const struct phi_model *m, size_t position);
-/* Query head `head` at this position over the cache: out[head_dim]. */
-void phi_attention(const struct phi_session *s, int layer, int head, size_t position, const float *q,
-                   struct phi_scratch *scratch, float *out);
+/* n_query queries of KV head `group` over the cache, scratch->query[n_query][head_dim] -> scratch->out: the first per_token of
+ * them stand at `position`, the next at position + 1, ... n_query <= PHI_QUERY_TILE. */
+void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
+                   struct phi_scratch *scratch);
+/* Key and value of one position into the cache, in its types. */
+void phi_cache_put(const struct phi_session *s, int layer, int group, size_t position, const float *k, const float *v,
+                   const struct phi_scratch *scratch);
 
 /* matmul.c: rows [row, row + n_row) of w times columns [0, n) of the activations; y[c*ldy + r]. */
 void phi_matmul(const struct phi_session *s, const struct phi_mat *w, int row, int n_row, const struct phi_acts *x,

@@ -115,17 +115,20 @@ static void check_run(const char *dir, const char *name, const phi_model *m, con
     snprintf(path, sizeof path, "%s/%s", dir, json_get(run, "logits")->text);
     snprintf(label, sizeof label, "%s.%s", name, run_name);
     float *want = read_floats(path, n * (size_t)n_vocab);
-    double std = json_get(run, "logit_std")->number, largest, largest16;
+    double std = json_get(run, "logit_std")->number, largest, largest16, largest8;
     double kl = compare_logits(m, PHI_KV_F32, ids, n, want, n_vocab, &largest);
     double kl16 = compare_logits(m, PHI_KV_F16, ids, n, want, n_vocab, &largest16);
+    double kl8 = compare_logits(m, PHI_KV_Q8_0, ids, n, want, n_vocab, &largest8);
     if (kld) {
-        printf("%-18s f32 cache: KLD %.6f (int8 in PyTorch %.6f); f16 cache: KLD %.6f\n", label, kl, kld->number, kl16);
+        printf("%-20s KLD: f32 cache %.6f (int8 in PyTorch %.6f), f16 %.6f, q8_0 %.6f\n", label, kl, kld->number, kl16, kl8);
         CHECK(kl < 2 * kld->number, "%s: mean KL divergence %g, PyTorch with int8 activations %g", label, kl, kld->number);
         CHECK(kl16 < 2 * kld->number, "%s: mean KL divergence %g with an f16 cache, PyTorch with int8 activations %g", label, kl16, kld->number);
     } else {
-        printf("%-18s f32 cache: largest error %.2e of the standard deviation; f16 cache: %.2e, KLD %.2e\n", label, largest / std, largest16 / std, kl16);
+        printf("%-20s largest error, in standard deviations: f32 cache %.2e, f16 %.2e, q8_0 %.2e; KLD: f16 %.2e, q8_0 %.2e\n", label,
+               largest / std, largest16 / std, largest8 / std, kl16, kl8);
         CHECK(largest <= 1e-4 * std, "%s: largest error %g, standard deviation %g", label, largest, std);
         CHECK(kl16 < 1e-4, "%s: mean KL divergence %g with an f16 cache", label, kl16);
+        CHECK(kl8 < 1e-2, "%s: mean KL divergence %g with a q8_0 cache", label, kl8);
         compare_greedy(label, m, ids, n, run, n_vocab);
     }
     free(want);

@@ -192,6 +192,7 @@ int main(void) {
     for (int i = 0; i < N; i++) ids[i] = (int32_t)(check_random(&seed) % 2000u);
     check_same_bits(PHI_KV_F16);
     check_same_bits(PHI_KV_F32);
+    check_same_bits(PHI_KV_Q8_0);
     check_rewind();
     check_refusals();
     check_progress();

@@ -20,7 +20,43 @@ enum { PHI_KEY_GROUP = 16 };
 /* Attention works in blocks of 256 keys at absolute positions. */
 enum { PHI_KEY_BLOCK = 256 };
 
-enum { PHI_CACHE_F32, PHI_CACHE_F16, PHI_N_CACHE }; /* how the cache keeps a value */
+enum { PHI_CACHE_F32, PHI_CACHE_F16, PHI_CACHE_Q8_0, PHI_N_CACHE }; /* how the cache keeps a value */
+
+/* Layouts of the cache. Keys, for each group of 16 positions (F32, F16: an array; Q8_0: bytes, then scales):
+ *
+ *   F32, F16   [hd][16] values
+ *   Q8_0       [hd/4][16][4] int8: four dimensions of a position are neighbours; then [hd/32][16] f16 scales
+ *
+ * Values, for each position:   F32, F16   [hd] values;   Q8_0   [hd] int8, then [hd/32] f16 scales.
+ *
+ * Q8_0 rounds 32 dimensions together, like an activation (quant.h); the stored scale is the f16 nearest to it. */
+static inline size_t phi_cache_bytes(int type, int hd) { /* of one position and head */
+    return type == PHI_CACHE_F32 ? 4 * (size_t)hd : type == PHI_CACHE_F16 ? 2 * (size_t)hd : (size_t)hd + (size_t)hd / 16;
+}
+
+/* score[i*ld_score + j] = scale * (query i times key j), i < n_query, j < 16*n_group.
+ *   F32, F16: from +0, acc = fmaf(q[d], key[d], acc), d ascending
+ *   Q8_0:     from +0, acc = fmaf(dk*dq, (float)isum, acc) for each 32 dimensions, ascending; isum exact */
+struct phi_scores {
+    const float *q;        /* [n_query][hd]; F32, F16 caches */
+    const int8_t *q8;      /* [n_query][hd]; Q8_0: the query, rounded like an activation, 64-byte aligned */
+    const float *q8_scale; /* [n_query][hd/32] */
+    int n_query, hd, n_group;
+    const void *key; /* of n_group groups */
+    float scale;
+    float *score;
+    size_t ld_score;
+};
+
+/* o[i*ld_o + d] = fmaf(p[i*ld_p + j], value[j][d], o[i*ld_o + d]), first <= j < end ascending; Q8_0: fmaf(p*dv, (float)q, o) */
+struct phi_values {
+    const float *p;
+    size_t ld_p;
+    int n_query, hd, first, end;
+    const void *value; /* of position j = 0 */
+    float *o;
+    size_t ld_o;
+};
 
 /* y[c*ldy + r] = sum over k of w[r][k] * x[col + c][k], for r < n_row, c < n_col */
 struct phi_matmul {
@@ -65,18 +101,14 @@ struct phi_kernels {
     /* To half precision, nearest-even. */
     void (*f16_from_f32)(const float *x, uint16_t *y, int n);
 
-    /* Scores of 16*n_group keys: score[j] = chain * scale; chain from +0, acc = fmaf(q[d], key_j[d], acc), d
-     * ascending. key: [n_group][hd][16] of the cache's type. */
-    void (*scores[PHI_N_CACHE])(const float *q, const void *key, int hd, int n_group, float scale, float *score);
+    void (*scores[PHI_N_CACHE])(const struct phi_scores *a);
 
     /* Softmax of one block, visible keys first <= j < end only: *m = largest score; p[j] = exp(score[j] - m), in
      * place; *l = sum of p: lanes (lane = j mod 16) of plain additions from +0, tree. end > first. Other p[j] are not
      * touched. */
     void (*softmax)(float *p, int first, int end, float *m, float *l);
 
-    /* o[d] = fmaf(p[j], value_j[d], o[d]), j ascending over first <= j < end, from +0 (o is written, not read).
-     * value: [position in block][hd] of the cache's type. */
-    void (*values[PHI_N_CACHE])(const float *p, const void *value, int hd, int first, int end, float *o);
+    void (*values[PHI_N_CACHE])(const struct phi_values *a);
 
     /* Fold the next block's values into those so far: o[d] = fmaf(o_b[d], c, o[d]*a). */
     void (*fold)(float *o, const float *o_b, int hd, float a, float c);

@@ -107,23 +107,44 @@ static void to_f16(const float *x, uint16_t *y, int n) {
 
 /* ---- Attention ---- */
 
-static void scores_f32(const float *q, const void *key, int hd, int n_group, float scale, float *score) {
-    const float *k = key;
-    for (int g = 0; g < n_group; g++, k += (size_t)hd * PHI_KEY_GROUP)
-        for (int i = 0; i < PHI_KEY_GROUP; i++) {
+static void scores_f32(const struct phi_scores *a) {
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = 0; j < a->n_group * PHI_KEY_GROUP; j++) {
+            const float *q = a->q + (size_t)i * (size_t)a->hd;
+            const float *k = (const float *)a->key + (size_t)(j / PHI_KEY_GROUP * a->hd) * PHI_KEY_GROUP + j % PHI_KEY_GROUP;
             float acc = 0;
-            for (int d = 0; d < hd; d++) acc = fmaf(q[d], k[d * PHI_KEY_GROUP + i], acc);
-            *score++ = acc * scale;
+            for (int d = 0; d < a->hd; d++) acc = fmaf(q[d], k[d * PHI_KEY_GROUP], acc);
+            a->score[(size_t)i * a->ld_score + (size_t)j] = acc * a->scale;
         }
 }
 
-static void scores_f16(const float *q, const void *key, int hd, int n_group, float scale, float *score) {
-    const uint16_t *k = key;
-    for (int g = 0; g < n_group; g++, k += (size_t)hd * PHI_KEY_GROUP)
-        for (int i = 0; i < PHI_KEY_GROUP; i++) {
+static void scores_f16(const struct phi_scores *a) {
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = 0; j < a->n_group * PHI_KEY_GROUP; j++) {
+            const float *q = a->q + (size_t)i * (size_t)a->hd;
+            const uint16_t *k = (const uint16_t *)a->key + (size_t)(j / PHI_KEY_GROUP * a->hd) * PHI_KEY_GROUP + j % PHI_KEY_GROUP;
             float acc = 0;
-            for (int d = 0; d < hd; d++) acc = fmaf(q[d], f32_from_f16(k[d * PHI_KEY_GROUP + i]), acc);
-            *score++ = acc * scale;
+            for (int d = 0; d < a->hd; d++) acc = fmaf(q[d], f32_from_f16(k[d * PHI_KEY_GROUP]), acc);
+            a->score[(size_t)i * a->ld_score + (size_t)j] = acc * a->scale;
+        }
+}
+
+static void scores_q8_0(const struct phi_scores *a) {
+    size_t group_bytes = PHI_KEY_GROUP * phi_cache_bytes(PHI_CACHE_Q8_0, a->hd);
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = 0; j < a->n_group * PHI_KEY_GROUP; j++) {
+            const int8_t *q = a->q8 + (size_t)i * (size_t)a->hd;
+            const uint8_t *group = (const uint8_t *)a->key + (size_t)(j / PHI_KEY_GROUP) * group_bytes;
+            const int8_t *k = (const int8_t *)group + j % PHI_KEY_GROUP * 4;
+            const uint8_t *dk = group + (size_t)a->hd * PHI_KEY_GROUP + j % PHI_KEY_GROUP * 2;
+            float acc = 0;
+            for (int b = 0; b < a->hd / 32; b++) {
+                int32_t isum = 0;
+                for (int d = 32 * b; d < 32 * b + 32; d++) isum += k[d / 4 * 4 * PHI_KEY_GROUP + d % 4] * q[d];
+                float scale = load_f16(dk + b * 2 * PHI_KEY_GROUP) * a->q8_scale[(size_t)i * (size_t)(a->hd / 32) + (size_t)b];
+                acc = fmaf(scale, (float)isum, acc);
+            }
+            a->score[(size_t)i * a->ld_score + (size_t)j] = acc * a->scale;
         }
 }
 
@@ -138,18 +159,32 @@ static void softmax(float *p, int first, int end, float *m, float *l) {
     *l = floats_tree16(lane);
 }
 
-static void values_f32(const float *p, const void *value, int hd, int first, int end, float *o) {
-    const float *v = value;
-    for (int d = 0; d < hd; d++) o[d] = 0;
-    for (int j = first; j < end; j++)
-        for (int d = 0; d < hd; d++) o[d] = fmaf(p[j], v[(size_t)j * (size_t)hd + (size_t)d], o[d]);
+static void values_f32(const struct phi_values *a) {
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = a->first; j < a->end; j++) {
+            const float *v = (const float *)a->value + (size_t)j * (size_t)a->hd;
+            float p = a->p[(size_t)i * a->ld_p + (size_t)j], *o = a->o + (size_t)i * a->ld_o;
+            for (int d = 0; d < a->hd; d++) o[d] = fmaf(p, v[d], o[d]);
+        }
 }
 
-static void values_f16(const float *p, const void *value, int hd, int first, int end, float *o) {
-    const uint16_t *v = value;
-    for (int d = 0; d < hd; d++) o[d] = 0;
-    for (int j = first; j < end; j++)
-        for (int d = 0; d < hd; d++) o[d] = fmaf(p[j], f32_from_f16(v[(size_t)j * (size_t)hd + (size_t)d]), o[d]);
+static void values_f16(const struct phi_values *a) {
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = a->first; j < a->end; j++) {
+            const uint16_t *v = (const uint16_t *)a->value + (size_t)j * (size_t)a->hd;
+            float p = a->p[(size_t)i * a->ld_p + (size_t)j], *o = a->o + (size_t)i * a->ld_o;
+            for (int d = 0; d < a->hd; d++) o[d] = fmaf(p, f32_from_f16(v[d]), o[d]);
+        }
+}
+
+static void values_q8_0(const struct phi_values *a) {
+    for (int i = 0; i < a->n_query; i++)
+        for (int j = a->first; j < a->end; j++) {
+            const uint8_t *row = (const uint8_t *)a->value + (size_t)j * phi_cache_bytes(PHI_CACHE_Q8_0, a->hd);
+            const int8_t *v = (const int8_t *)row;
+            float p = a->p[(size_t)i * a->ld_p + (size_t)j], *o = a->o + (size_t)i * a->ld_o;
+            for (int d = 0; d < a->hd; d++) o[d] = fmaf(p * load_f16(row + a->hd + d / 32 * 2), (float)v[d], o[d]);
+        }
 }
 
 static void fold(float *o, const float *o_b, int hd, float a, float c) {
@@ -172,8 +207,8 @@ const struct phi_kernels PHI_REFERENCE = {
     .swiglu = swiglu,
     .add = add,
     .f16_from_f32 = to_f16,
-    .scores = {scores_f32, scores_f16},
+    .scores = {scores_f32, scores_f16, scores_q8_0},
     .softmax = softmax,
-    .values = {values_f32, values_f16},
+    .values = {values_f32, values_f16, values_q8_0},
     .fold = fold,
 };
