@@ -51,19 +51,27 @@ void phi_memory_fail_at(unsigned long long n) {
 
 /* ---- Allocation ----------------------------------------------------------------------------------------------- */
 
+/* Not more than the address space, and not 0: for that malloc may answer NULL, which would read as a failure. False:
+ * more. */
+static bool count_bytes(size_t n_item, size_t item_size, size_t *n_bytes) {
+    if (item_size && n_item > SIZE_MAX / item_size) return false;
+    *n_bytes = n_item * item_size;
+    if (!*n_bytes) *n_bytes = 1;
+    return true;
+}
+
 void *phi_alloc(size_t n_item, size_t item_size) {
-    if (!may_allocate()) return NULL;
-    bool empty = !n_item || !item_size; /* calloc may answer NULL, which would read as a failure */
-    void *p = empty ? calloc(1, 1) : calloc(n_item, item_size);
+    size_t n_bytes;
+    if (!may_allocate() || !count_bytes(n_item, item_size, &n_bytes)) return NULL;
+    void *p = calloc(1, n_bytes);
     if (p) atomic_fetch_add(&n_live, 1);
     return p;
 }
 
 void *phi_realloc(void *p, size_t n_item, size_t item_size) {
-    if (!may_allocate()) return NULL;
-    if (item_size && n_item > SIZE_MAX / item_size) return NULL;
-    size_t n_bytes = n_item * item_size;
-    void *q = realloc(p, n_bytes ? n_bytes : 1);
+    size_t n_bytes;
+    if (!may_allocate() || !count_bytes(n_item, item_size, &n_bytes)) return NULL;
+    void *q = realloc(p, n_bytes);
     if (q && !p) atomic_fetch_add(&n_live, 1);
     return q;
 }

@@ -92,7 +92,8 @@ static inline struct gguf_mark *gguf_new_mark(struct gguf_writer *w, const char 
     if (!w->mark) abort();
     struct gguf_mark *m = &w->mark[w->n_mark++];
     memset(m, 0, sizeof *m);
-    snprintf(m->name, sizeof m->name, "%s", name);
+    size_t n = strlen(name);
+    memcpy(m->name, name, n < sizeof m->name ? n : sizeof m->name - 1); /* the rest is zero */
     return m;
 }
 
