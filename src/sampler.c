@@ -1,0 +1,285 @@
+/* Logits to a token. Owns the candidates, the window of the repeat penalty and the generator; knows neither tokenizer
+ * nor session. Same logits, options and seed: the same tokens on every machine. What that takes:
+ *
+ *   - Candidates have one order: larger logit first, among equals the lower id. All sums are doubles, added in it.
+ *   - exp is our own: that of libm differs between systems.
+ *   - The generator is xoshiro256** (Blackman, Vigna), its four words the first four values of splitmix64 started at
+ *     the seed. A token that is drawn takes one value of it, u = (value >> 11) * 2^-53; a token that is certain
+ *     (temperature 0, or one candidate left) takes none. Chosen is the first candidate at which the sum of weights
+ *     exceeds u * total.
+ *
+ * Steps, in llama.cpp's order:  repeat penalty - top_k - top_p - min_p - temperature - draw
+ * top_p and min_p look at probabilities at temperature 1. A logit of -infinity is no candidate. Opening allocates,
+ * sampling does not. */
+#include "sampler.h"
+#include "kernels/kernels.h"
+#include "memory.h"
+#include "quant/bits.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_LAST_N = 1 << 20 }; /* far above any context of the family (131,072) */
+
+struct phi_sampler {
+    struct phi_sampler_options options;
+    int n_vocab;
+    uint64_t state[4]; /* of the generator */
+    uint64_t *key;     /* [n_vocab] candidates: key_of() */
+    double *weight;    /* [n_vocab] of the candidates, the first one's is 1 */
+    int32_t *window;   /* [repeat_last_n] the last tokens, a ring; NULL when there is no penalty */
+    int n_window, at;  /* tokens in it, where the next one goes */
+    int32_t *count;    /* [n_vocab] how often each token is in the window; NULL as window */
+};
+
+struct phi_sampler_options phi_sampler_options_default(void) {
+    /* the defaults of llama.cpp */
+    return (struct phi_sampler_options){
+        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .repeat_last_n = 64};
+}
+
+/* ---- Opening ---- */
+
+/* Comparisons are written so that NaN is out of range. */
+static int check_options(const struct phi_sampler_options *o, phi_error *err) {
+    if (!(o->temperature >= 0 && o->temperature < INFINITY))
+        return phi_fail(err, PHI_USAGE, "temperature is %g; it must be 0 or a positive number",
+                        (double)o->temperature);
+    if (o->top_k < 0) return phi_fail(err, PHI_USAGE, "top_k is %d; it must be 0 (off) or more", o->top_k);
+    if (!(o->top_p > 0 && o->top_p <= 1))
+        return phi_fail(err, PHI_USAGE, "top_p is %g; it must be above 0 and at most 1", (double)o->top_p);
+    if (!(o->min_p >= 0 && o->min_p <= 1))
+        return phi_fail(err, PHI_USAGE, "min_p is %g; it must be from 0 to 1", (double)o->min_p);
+    if (!(o->repeat_penalty > 0 && o->repeat_penalty < INFINITY))
+        return phi_fail(err, PHI_USAGE, "repeat_penalty is %g; it must be a number above 0",
+                        (double)o->repeat_penalty);
+    if (o->repeat_last_n < 0 || o->repeat_last_n > MAX_LAST_N)
+        return phi_fail(err, PHI_USAGE, "repeat_last_n is %d; it must be from 0 to %d", o->repeat_last_n, MAX_LAST_N);
+    return PHI_OK;
+}
+
+static uint64_t splitmix64(uint64_t *state) {
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+int phi_sampler_new(int n_vocab, const struct phi_sampler_options *options, phi_sampler **out, phi_error *err) {
+    *out = NULL;
+    int status = check_options(options, err);
+    if (status) return status;
+    phi_sampler *s = phi_alloc(1, sizeof *s);
+    if (!s) goto short_of_memory;
+    s->options = *options;
+    s->n_vocab = n_vocab;
+    uint64_t seed = options->seed;
+    for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
+    s->key = phi_alloc((size_t)n_vocab, sizeof *s->key);
+    s->weight = phi_alloc((size_t)n_vocab, sizeof *s->weight);
+    if (!s->key || !s->weight) goto short_of_memory;
+    if (options->repeat_penalty != 1 && options->repeat_last_n > 0) {
+        s->window = phi_alloc((size_t)options->repeat_last_n, sizeof *s->window);
+        s->count = phi_alloc((size_t)n_vocab, sizeof *s->count);
+        if (!s->window || !s->count) goto short_of_memory;
+    }
+    *out = s;
+    return PHI_OK;
+
+short_of_memory:
+    phi_sampler_close(s);
+    return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler of %d tokens", n_vocab);
+}
+
+int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *options, phi_sampler **out,
+                     phi_error *err) {
+    struct phi_model_info info;
+    phi_model_get_info(model, &info);
+    return phi_sampler_new(info.n_vocab, options, out, err);
+}
+
+void phi_sampler_close(phi_sampler *s) {
+    if (!s) return;
+    phi_free(s->key);
+    phi_free(s->weight);
+    phi_free(s->window);
+    phi_free(s->count);
+    phi_free(s);
+}
+
+/* An id outside the vocabulary has no logit: nothing to penalize. */
+void phi_sampler_accept(phi_sampler *s, int32_t id) {
+    if (!s->window || id < 0 || id >= s->n_vocab) return;
+    if (s->n_window == s->options.repeat_last_n)
+        s->count[s->window[s->at]]--;
+    else
+        s->n_window++;
+    s->window[s->at] = id;
+    s->at = (s->at + 1) % s->options.repeat_last_n;
+    s->count[id]++;
+}
+
+/* ---- Numbers ---- */
+
+double phi_sampler_exp(double x) {
+    static const double term[14] = {
+        /* 1/13!, 1/12!, ... 1/0!; |r| <= 0.347, so r^14/14! is below 2^-57 */
+        1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0, 1 / 40320.0, 1 / 5040.0,
+        1 / 720.0,        1 / 120.0,       1 / 24.0,       1 / 6.0,       1 / 2.0,      1.0,         1.0};
+    const double round = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
+    if (!(x >= -700)) return 0;
+    double t = x * 0x1.71547652b82fep+0 + round, n = t - round; /* x / ln2 */
+    /* ln2 in two parts, so that n times the first is exact */
+    double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
+    double p = term[0];
+    for (int i = 1; i < 14; i++) p = p * r + term[i];
+    uint64_t bits, shift;
+    memcpy(&bits, &p, 8);
+    memcpy(&shift, &t, 8);
+    bits += shift << 52; /* times 2^n */
+    memcpy(&p, &bits, 8);
+    return p;
+}
+
+static uint64_t rotate_left(uint64_t x, int n) {
+    return x << n | x >> (64 - n);
+}
+
+/* The next value of the generator, as a number 0 <= u < 1. */
+static double draw(phi_sampler *s) {
+    uint64_t *v = s->state, result = rotate_left(v[1] * 5, 7) * 9, t = v[1] << 17;
+    v[2] ^= v[0];
+    v[3] ^= v[1];
+    v[1] ^= v[2];
+    v[0] ^= v[3];
+    v[2] ^= t;
+    v[3] = rotate_left(v[3], 45);
+    return (double)(result >> 11) * 0x1p-53;
+}
+
+/* ---- Candidates ---- */
+
+/* A candidate as one integer, so that a smaller key is a better candidate:
+ *
+ *   bit  63           ..           32 | 31  ..  0
+ *        ~(bits of the logit, mapped  |    id
+ *        so that they ascend)         |
+ *   mapped: a positive float with its sign bit set, a negative one with all bits inverted */
+static uint64_t key_of(float logit, int32_t id) {
+    uint32_t u = f32_bits(logit + 0.0f); /* -0 becomes 0: the two are equal, the lower id wins */
+    u = u >> 31 ? ~u : u | 0x80000000u;
+    return (uint64_t)~u << 32 | (uint32_t)id;
+}
+
+static float key_logit(uint64_t key) {
+    uint32_t u = ~(uint32_t)(key >> 32);
+    return f32_from_bits(u >> 31 ? u & 0x7fffffffu : ~u);
+}
+
+static int32_t key_id(uint64_t key) {
+    return (int32_t)(key & 0x7fffffffu);
+}
+
+/* A heap with the worst candidate on top: heap[at] may be better than its children, let it sink. */
+static void sink(uint64_t *heap, int n, int at) {
+    uint64_t key = heap[at];
+    for (int child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && heap[child + 1] > heap[child]) child++;
+        if (heap[child] <= key) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = key;
+}
+
+static void make_heap(uint64_t *heap, int n) {
+    for (int i = n / 2 - 1; i >= 0; i--) sink(heap, n, i);
+}
+
+static void sort_heap(uint64_t *heap, int n) {
+    while (--n > 0) {
+        uint64_t worst = heap[0];
+        heap[0] = heap[n];
+        heap[n] = worst;
+        sink(heap, n, 0);
+    }
+}
+
+/* The best k candidates after the penalty, best first, into s->key. Returns how many there are, or a negative status.
+ * Only k of them are ever sorted: nearly all of a vocabulary fails the comparison with the worst of the heap. */
+static int select_best(phi_sampler *s, const float *logits, int k, phi_error *err) {
+    float penalty = s->options.repeat_penalty;
+    uint64_t *heap = s->key;
+    int n = 0;
+    for (int32_t id = 0; id < s->n_vocab; id++) {
+        float logit = logits[id];
+        if (s->count && s->count[id]) logit = logit > 0 ? logit / penalty : logit * penalty;
+        if (!(logit < INFINITY))
+            return phi_fail(err, PHI_FAILED, "the logit of token %d is %s", id,
+                            logit != logit ? "not a number" : "infinite");
+        if (logit == -INFINITY) continue;
+        uint64_t key = key_of(logit, id);
+        if (n < k) {
+            heap[n++] = key;
+            if (n == k) make_heap(heap, n);
+        } else if (key < heap[0]) {
+            heap[0] = key;
+            sink(heap, n, 0);
+        }
+    }
+    if (n == 0) return phi_fail(err, PHI_FAILED, "no token has a finite logit");
+    if (n < k) make_heap(heap, n);
+    sort_heap(heap, n);
+    return n;
+}
+
+/* Weights of the first n candidates at this temperature; returns their sum. */
+static double weigh(phi_sampler *s, int n, double temperature) {
+    double best = (double)key_logit(s->key[0]), sum = 0;
+    for (int i = 0; i < n; i++) {
+        s->weight[i] = phi_sampler_exp(((double)key_logit(s->key[i]) - best) / temperature);
+        sum += s->weight[i];
+    }
+    return sum;
+}
+
+/* How many of the first n candidates top_p leaves: the shortest beginning that holds this part of the total. */
+static int cut_top_p(const phi_sampler *s, int n, double total) {
+    double wanted = (double)s->options.top_p * total, so_far = 0;
+    for (int i = 0; i < n; i++) {
+        so_far += s->weight[i];
+        if (so_far >= wanted) return i + 1;
+    }
+    return n;
+}
+
+/* How many of the first n candidates min_p leaves: those at least this likely, compared with the first. */
+static int cut_min_p(const phi_sampler *s, int n) {
+    while (s->weight[n - 1] < (double)s->options.min_p) n--; /* stops at the first: its weight is 1 */
+    return n;
+}
+
+static int choose(phi_sampler *s, const float *logits, int32_t *id, phi_error *err) {
+    const struct phi_sampler_options *o = &s->options;
+    int k = o->temperature == 0 ? 1 : o->top_k == 0 || o->top_k > s->n_vocab ? s->n_vocab : o->top_k;
+    int n = select_best(s, logits, k, err), i = 0;
+    if (n < 0) return n;
+    if (o->top_p < 1 || o->min_p > 0) {
+        double total = weigh(s, n, 1);
+        if (o->top_p < 1) n = cut_top_p(s, n, total);
+        n = cut_min_p(s, n);
+    }
+    if (n > 1) {
+        double threshold = weigh(s, n, (double)o->temperature) * draw(s), so_far = s->weight[0];
+        while (so_far <= threshold && i < n - 1) so_far += s->weight[++i];
+    }
+    *id = key_id(s->key[i]);
+    phi_sampler_accept(s, *id);
+    return PHI_OK;
+}
+
+int phi_sampler_sample(phi_sampler *s, const float *logits, int32_t *id, phi_error *err) {
+    unsigned long long fp = phi_fp_enter();
+    int status = choose(s, logits, id, err);
+    phi_fp_restore(fp);
+    return status;
+}

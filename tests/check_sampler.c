@@ -1,0 +1,363 @@
+/* The sampler: tokens that a second implementation chose (tests/golden/sampler.txt, made by tools/golden_sampler.py),
+ * each option on logits made by hand, ties, what must be refused, and the frequencies of many draws. Needs no model.
+ */
+#include "check.h"
+
+#include "../src/memory.h"
+#include "../src/sampler.h"
+
+#include <math.h>
+
+static const struct phi_sampler_options OFF = {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 5};
+
+static phi_sampler *open_sampler(int n_vocab, struct phi_sampler_options o) {
+    phi_sampler *s = NULL;
+    phi_error err = {{0}};
+    int status = phi_sampler_new(n_vocab, &o, &s, &err);
+    CHECK(status == PHI_OK && s, "status %d: %s", status, err.text);
+    return s;
+}
+
+static int32_t sample(phi_sampler *s, const float *logits) {
+    int32_t id = -1;
+    phi_error err = {{0}};
+    int status = phi_sampler_sample(s, logits, &id, &err);
+    if (status != PHI_OK)
+        CHECK(status == PHI_OK, "status %d: %s", status, err.text); /* not one passed test per draw */
+    return id < 0 ? 0 : id;
+}
+
+/* Bit i: token i was chosen in one of n draws. */
+static unsigned chosen(int n_vocab, const float *logits, struct phi_sampler_options o, int n) {
+    phi_sampler *s = open_sampler(n_vocab, o);
+    unsigned set = 0;
+    for (int i = 0; i < n; i++) set |= 1u << sample(s, logits);
+    phi_sampler_close(s);
+    return set;
+}
+
+/* ---- Golden tokens ---- */
+
+static void check_golden_line(const char *line) {
+    int n_vocab, distinct, steps, begin = 0;
+    struct phi_sampler_options o = {0};
+    int n = sscanf(line, "%d %d %d %f %d %f %f %f %d %u :%n", &n_vocab, &distinct, &steps, &o.temperature, &o.top_k,
+                   &o.top_p, &o.min_p, &o.repeat_penalty, &o.repeat_last_n, &o.seed, &begin);
+    CHECK(n == 10 && begin > 0, "unreadable line %s", line);
+    if (n != 10 || begin == 0) return;
+    phi_sampler *s = open_sampler(n_vocab, o);
+    float *logits = malloc((size_t)n_vocab * sizeof *logits), size = fmaxf((float)distinct / 16, 1);
+    unsigned long long state = o.seed;
+    const char *at = line + begin;
+    for (int step = 0; step < steps; step++) {
+        for (int i = 0; i < n_vocab; i++) {
+            int r = (int)(check_random(&state) % (unsigned)distinct);
+            logits[i] = (float)(r - distinct / 2) / size;
+        }
+        char *end;
+        long want = strtol(at, &end, 10);
+        int32_t got = sample(s, logits);
+        CHECK(end != at && got == want, "seed %u, step %d: token %d, not %ld", o.seed, step, got, want);
+        at = end;
+    }
+    free(logits);
+    phi_sampler_close(s);
+}
+
+static void check_golden(void) {
+    FILE *f = fopen("tests/golden/sampler.txt", "r");
+    CHECK(f, "tests/golden/sampler.txt is not there");
+    if (!f) return;
+    char line[2048];
+    int n = 0;
+    while (fgets(line, sizeof line, f))
+        if (line[0] != '#') check_golden_line(line), n++;
+    fclose(f);
+    CHECK(n == 8, "%d lines in tests/golden/sampler.txt", n);
+}
+
+/* ---- One option at a time ---- */
+
+static void check_greedy(void) {
+    struct phi_sampler_options o = phi_sampler_options_default();
+    o.temperature = 0;
+    float ties[6] = {1, 3, -INFINITY, 3, 2, 3}, zeros[3] = {-1, 0.0f, -0.0f}, zeros2[3] = {-1, -0.0f, 0.0f};
+    CHECK(chosen(6, ties, o, 3) == 1u << 1, "a tie does not go to the lowest id");
+    CHECK(chosen(3, zeros, o, 1) == 2 && chosen(3, zeros2, o, 1) == 2, "0 and -0 are not a tie");
+    float negative[4] = {-7, -3e38f, -6.5f, -INFINITY};
+    CHECK(chosen(4, negative, o, 1) == 1u << 2, "the largest of negative logits is not chosen");
+    float one[1] = {-5};
+    CHECK(chosen(1, one, o, 1) == 1 && chosen(1, one, OFF, 1) == 1, "a vocabulary of one token");
+}
+
+static void check_top_k(void) {
+    float logits[6] = {1, 1.1f, 0.9f, 1, 1, 1};
+    struct phi_sampler_options o = OFF;
+    unsigned want[7] = {0x3f, 0x02, 0x03, 0x0b, 0x1b, 0x3b, 0x3f}; /* equal logits: the lower ids stay */
+    for (int k = 0; k <= 6; k++) {
+        o.top_k = k;
+        unsigned got = chosen(6, logits, o, 400);
+        CHECK(got == want[k], "top_k %d: tokens %02x, not %02x", k, got, want[k]);
+    }
+    o.top_k = 1000;
+    CHECK(chosen(6, logits, o, 400) == 0x3f, "top_k above the vocabulary");
+}
+
+static void check_top_p(void) {
+    float logits[4] = {logf(0.1f), logf(0.5f), logf(0.15f), logf(0.25f)};
+    struct phi_sampler_options o = OFF;
+    static const struct {
+        float p;
+        unsigned want;
+    } cases[] = {{0.001f, 2}, {0.49f, 2}, {0.51f, 10}, {0.74f, 10}, {0.76f, 14}, {0.91f, 15}, {1, 15}};
+    for (int i = 0; i < 7; i++) {
+        o.top_p = cases[i].p;
+        unsigned got = chosen(4, logits, o, 400);
+        CHECK(got == cases[i].want, "top_p %g: tokens %x, not %x", (double)o.top_p, got, cases[i].want);
+    }
+    o.top_p = 0.6f; /* of the two that top_k leaves, the first has 2/3 */
+    o.top_k = 2;
+    CHECK(chosen(4, logits, o, 400) == 2, "top_p does not look at what top_k leaves");
+    o.top_k = 0;
+    o.temperature = 100; /* nearly even, but top_p looks at temperature 1 */
+    CHECK(chosen(4, logits, o, 400) == 10, "top_p depends on the temperature");
+}
+
+static void check_min_p(void) {
+    float logits[4] = {logf(0.1f), logf(0.5f), logf(0.15f), logf(0.25f)};
+    struct phi_sampler_options o = OFF;
+    static const struct {
+        float p;
+        unsigned want;
+    } cases[] = {{0, 15}, {0.19f, 15}, {0.21f, 14}, {0.29f, 14}, {0.31f, 10}, {0.51f, 2}, {1, 2}};
+    for (int i = 0; i < 7; i++) {
+        o.min_p = cases[i].p;
+        unsigned got = chosen(4, logits, o, 400);
+        CHECK(got == cases[i].want, "min_p %g: tokens %x, not %x", (double)o.min_p, got, cases[i].want);
+    }
+    float even[3] = {2, 2, 1};
+    o.min_p = 1;
+    CHECK(chosen(3, even, o, 400) == 3, "min_p 1 does not keep all the best");
+}
+
+static void check_temperature(void) {
+    float logits[3] = {0, 3, 1};
+    struct phi_sampler_options o = OFF;
+    o.temperature = 0.01f;
+    CHECK(chosen(3, logits, o, 1000) == 2, "a temperature near 0 chooses others than the best");
+    o.temperature = 1e-44f;
+    CHECK(chosen(3, logits, o, 100) == 2, "a denormal temperature chooses others than the best");
+    o.temperature = 1e30f;
+    CHECK(chosen(3, logits, o, 100) == 7, "a huge temperature does not choose all");
+}
+
+/* Greedy, so that the order after the penalty shows. */
+static void check_penalty(void) {
+    struct phi_sampler_options o = OFF;
+    o.temperature = 0;
+    o.repeat_penalty = 2;
+    o.repeat_last_n = 2;
+    float logits[4] = {4, 3, 2.5f, -1};
+    static const int32_t want[] = {0, 1, 2, 0, 1, 2}; /* 4/2 < 3; 3/2 < 2.5; then 0 has left the window */
+    phi_sampler *s = open_sampler(4, o);
+    for (int i = 0; i < 6; i++) {
+        int32_t id = sample(s, logits);
+        CHECK(id == want[i], "step %d: token %d, not %d", i, id, want[i]);
+    }
+    phi_sampler_close(s);
+
+    s = open_sampler(4, o);
+    float close[4] = {4, 1.5f, -3, -2};
+    phi_sampler_accept(s, 0); /* twice in the window, penalized once: 2 > 1.5, but 1 < 1.5 */
+    phi_sampler_accept(s, 0);
+    CHECK(sample(s, close) == 0, "a token is penalized for each time it occurs");
+    phi_sampler_close(s);
+
+    s = open_sampler(2, o);
+    float negative[2] = {-2, -3};
+    phi_sampler_accept(s, 0); /* -4 */
+    CHECK(sample(s, negative) == 1, "a negative logit is not multiplied");
+    phi_sampler_close(s);
+
+    s = open_sampler(4, o);
+    phi_sampler_accept(s, -1);
+    phi_sampler_accept(s, 4);
+    phi_sampler_accept(s, INT32_MAX);
+    CHECK(sample(s, logits) == 0, "ids outside the vocabulary have an effect");
+    phi_sampler_close(s);
+
+    o.repeat_last_n = 0;
+    CHECK(chosen(4, logits, o, 5) == 1, "a window of no tokens penalizes");
+    o.repeat_last_n = 4;
+    o.repeat_penalty = 1;
+    CHECK(chosen(4, logits, o, 5) == 1, "penalty 1 penalizes");
+}
+
+/* ---- Draws ---- */
+
+/* Frequencies against probabilities: chi-square with 7 degrees of freedom, 35 is passed by chance once in 90,000. */
+static void check_frequencies(void) {
+    enum { N = 8, DRAWS = 200000 };
+    float logits[N] = {0.3f, -1, 2, 0, 1.5f, 0, -2, 0.7f};
+    static const float temperatures[3] = {1, 0.6f, 2};
+    for (int t = 0; t < 3; t++) {
+        struct phi_sampler_options o = OFF;
+        o.temperature = temperatures[t];
+        phi_sampler *s = open_sampler(N, o);
+        long count[N] = {0};
+        for (int i = 0; i < DRAWS; i++) count[sample(s, logits)]++;
+        phi_sampler_close(s);
+        double p[N], total = 0, chi = 0;
+        for (int i = 0; i < N; i++) total += p[i] = exp((double)logits[i] / (double)o.temperature);
+        for (int i = 0; i < N; i++) {
+            double want = DRAWS * p[i] / total;
+            chi += ((double)count[i] - want) * ((double)count[i] - want) / want;
+        }
+        CHECK(chi < 35, "temperature %g: chi-square is %g", (double)o.temperature, chi);
+    }
+}
+
+/* A token that is certain takes no value of the generator, any other takes one. */
+static void check_draws(void) {
+    struct phi_sampler_options o = OFF;
+    o.repeat_last_n = 8;
+    o.min_p = 0.01f;
+    float spread[16] = {0}, certain[16] = {0}, masked[16];
+    certain[3] = 50;
+    for (int i = 0; i < 16; i++) masked[i] = i == 5 ? -2 : -INFINITY;
+    phi_sampler *a = open_sampler(16, o), *b = open_sampler(16, o);
+    int same = 1;
+    for (int i = 0; i < 50; i++) {
+        same &= sample(a, spread) == sample(b, spread);
+        CHECK(sample(b, certain) == 3 && sample(b, masked) == 5, "a certain token is not chosen");
+    }
+    CHECK(same, "a certain token draws");
+    o.seed = 6;
+    phi_sampler *c = open_sampler(16, o);
+    int differ = 0;
+    for (int i = 0; i < 50; i++) differ += sample(a, spread) != sample(c, spread);
+    CHECK(differ > 30, "two seeds agree on %d of 50 tokens", 50 - differ);
+    phi_sampler_close(a);
+    phi_sampler_close(b);
+    phi_sampler_close(c);
+}
+
+/* ---- What is refused ---- */
+
+static void check_refused_logits(void) {
+    static const struct {
+        float logits[3];
+        const char *says;
+    } cases[] = {{{0, NAN, 1}, "the logit of token 1 is not a number"},
+                 {{0, 1, INFINITY}, "the logit of token 2 is infinite"},
+                 {{-INFINITY, -INFINITY, -INFINITY}, "no token has a finite logit"}};
+    for (int i = 0; i < 3; i++)
+        for (int greedy = 0; greedy < 2; greedy++) {
+            struct phi_sampler_options o = phi_sampler_options_default();
+            if (greedy) o.temperature = 0;
+            phi_sampler *s = open_sampler(3, o), *fresh = open_sampler(3, o);
+            phi_error err = {{0}};
+            int32_t id = 77;
+            int status = phi_sampler_sample(s, cases[i].logits, &id, &err);
+            CHECK(status == PHI_FAILED && id == 77, "status %d, token %d", status, id);
+            CHECK(strcmp(err.text, cases[i].says) == 0, "%s, not: %s", err.text, cases[i].says);
+            CHECK(phi_sampler_sample(s, cases[i].logits, &id, NULL) == PHI_FAILED, "without phi_error");
+            float fine[3] = {1, 1, 1};
+            CHECK(sample(s, fine) == sample(fresh, fine), "refused logits drew");
+            phi_sampler_close(s);
+            phi_sampler_close(fresh);
+        }
+}
+
+static void check_option(struct phi_sampler_options o, const char *says) {
+    phi_sampler *s = NULL;
+    phi_error err = {{0}};
+    int status = phi_sampler_new(10, &o, &s, &err);
+    CHECK(status == (says ? PHI_USAGE : PHI_OK) && !s == !!says, "status %d, expected: %s", status,
+          says ? says : "fine");
+    CHECK(strcmp(err.text, says ? says : "") == 0, "\"%s\", not: %s", err.text, says ? says : "");
+    phi_sampler_close(s);
+}
+
+static void check_options(void) {
+    struct phi_sampler_options d = phi_sampler_options_default(), base = OFF;
+    CHECK(d.temperature == 0.8f && d.top_k == 40 && d.top_p == 0.95f && d.min_p == 0.05f && d.repeat_penalty == 1 &&
+              d.repeat_last_n == 64,
+          "the defaults are not those of llama.cpp");
+    check_option(d, NULL);
+    struct phi_sampler_options o = base;
+    static const float bad_temperature[3] = {-1, NAN, INFINITY};
+    static const char *const temperature_says[3] = {"temperature is -1; it must be 0 or a positive number",
+                                                    "temperature is nan; it must be 0 or a positive number",
+                                                    "temperature is inf; it must be 0 or a positive number"};
+    for (int i = 0; i < 3; i++) o.temperature = bad_temperature[i], check_option(o, temperature_says[i]);
+    o = base, o.top_k = -1, check_option(o, "top_k is -1; it must be 0 (off) or more");
+    o = base, o.top_p = 2, check_option(o, "top_p is 2; it must be above 0 and at most 1");
+    o.top_p = 0, check_option(o, "top_p is 0; it must be above 0 and at most 1");
+    o.top_p = NAN, check_option(o, "top_p is nan; it must be above 0 and at most 1");
+    o.top_p = 0x1p-149f, check_option(o, NULL);
+    o = base, o.min_p = -0.5f, check_option(o, "min_p is -0.5; it must be from 0 to 1");
+    o.min_p = 1.5f, check_option(o, "min_p is 1.5; it must be from 0 to 1");
+    o.min_p = 1, check_option(o, NULL);
+    o = base, o.repeat_penalty = 0, check_option(o, "repeat_penalty is 0; it must be a number above 0");
+    o.repeat_penalty = INFINITY, check_option(o, "repeat_penalty is inf; it must be a number above 0");
+    o = base, o.repeat_last_n = -1, check_option(o, "repeat_last_n is -1; it must be from 0 to 1048576");
+    o.repeat_last_n = 1048577, check_option(o, "repeat_last_n is 1048577; it must be from 0 to 1048576");
+    o.repeat_last_n = 1048576, o.repeat_penalty = 2, check_option(o, NULL);
+}
+
+/* ---- Memory and numbers ---- */
+
+static void check_memory(void) {
+    struct phi_sampler_options o = phi_sampler_options_default();
+    o.repeat_penalty = 1.1f;
+    int failed = 0;
+    for (unsigned n = 1;; n++) {
+        phi_sampler *s = NULL;
+        phi_error err = {{0}};
+        phi_memory_fail_at(n);
+        int status = phi_sampler_new(10, &o, &s, &err);
+        phi_memory_fail_at(0);
+        phi_sampler_close(s);
+        if (status == PHI_OK) break;
+        CHECK(status == PHI_MEMORY && !s && err.text[0], "allocation %u: status %d", n, status);
+        failed++;
+    }
+    CHECK(failed == 5, "%d allocations", failed);
+    float logits[10] = {0};
+    phi_sampler *s = open_sampler(10, o);
+    unsigned long long before = phi_memory_count();
+    for (int i = 0; i < 100; i++) sample(s, logits);
+    CHECK(phi_memory_count() == before, "sampling allocates");
+    phi_sampler_close(s);
+    phi_sampler_close(NULL);
+}
+
+static void check_exp(void) {
+    double worst = 0, worst_x = 0;
+    for (double x = -1e-9; x > -699; x = x * 1.0001 - 1e-5) {
+        double want = exp(x), error = fabs(phi_sampler_exp(x) - want) / ldexp(1, ilogb(want) - 52);
+        if (!(error <= worst)) worst = error, worst_x = x;
+    }
+    CHECK(worst <= 2, "exp(%a) is wrong by %g units in the last place", worst_x, worst);
+    CHECK(phi_sampler_exp(0) == 1 && phi_sampler_exp(-0.0) == 1 && phi_sampler_exp(-1e-300) == 1, "exp(0) is not 1");
+    CHECK(phi_sampler_exp(-700) > 0 && phi_sampler_exp(-700.1) == 0 && phi_sampler_exp((double)-INFINITY) == 0,
+          "exp far below 0");
+}
+
+int main(void) {
+    check_golden();
+    check_greedy();
+    check_top_k();
+    check_top_p();
+    check_min_p();
+    check_temperature();
+    check_penalty();
+    check_frequencies();
+    check_draws();
+    check_refused_logits();
+    check_options();
+    check_memory();
+    check_exp();
+    return check_done("check_sampler");
+}
