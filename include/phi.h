@@ -150,7 +150,8 @@ int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *o
 void phi_sampler_close(phi_sampler *sampler);
 /* Tell the sampler of a token that it did not choose itself (the prompt): the repeat penalty sees it. */
 void phi_sampler_accept(phi_sampler *sampler, int32_t id);
-/* Choose a token from logits[n_vocab] and accept it. PHI_FAILED if no logit is finite or one is NaN. */
+/* Choose a token from logits[n_vocab] and accept it. PHI_FAILED if no logit is finite, or one is NaN or
+ * +infinity (-infinity: never this token). */
 int phi_sampler_sample(phi_sampler *sampler, const float *logits, int32_t *id, phi_error *err);
 
 enum phi_stop_reason { PHI_STOP_EOS, PHI_STOP_LENGTH, PHI_STOP_CONTEXT, PHI_STOP_INTERRUPT };
