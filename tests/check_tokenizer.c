@@ -4,7 +4,7 @@
 #include "../src/tokenizer.h"
 #include "../src/utf8.h"
 #include "check.h"
-#include "json_lines.h"
+#include "json.h"
 
 #include <time.h>
 
@@ -90,39 +90,57 @@ static void check_round_trip(const struct phi_tokenizer *t, const char *text, si
     free(out);
 }
 
-/* Lines {"text", "ids"} and perhaps "parse_special", "add_bos". */
-static long check_json(const struct phi_tokenizer *t, const char *dir, const char *name) {
-    char path[400], key[64];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+static size_t wanted_ids(const struct json *ids) {
+    CHECK(ids && ids->type == JSON_ARRAY && ids->n <= MAX_IDS, "no array of ids");
+    for (size_t i = 0; ids && i < ids->n; i++) want[i] = (int32_t)ids->item[i].number;
+    return ids ? ids->n : 0;
+}
+
+static bool is_true(const struct json *line, const char *key) {
+    const struct json *v = json_get(line, key);
+    return v && v->truth;
+}
+
+/* Calls check for each line of a file of JSON lines. Returns how many there are; 0: there is no such file. */
+static long each_line(const struct phi_tokenizer *t, const char *dir, const char *name,
+                      void check(const struct phi_tokenizer *t, const struct json *line)) {
+    char path[400];
     size_t n_file;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
     char *file = read_file(path, &n_file);
-    CHECK(file, "%s cannot be read", path);
-    if (!file) return 0;
-    char *text = malloc(n_file + 1);
-    struct json j;
     long n_line = 0;
-    for (const char *at = file; json_line(&at, file + n_file, &j); n_line++) {
-        size_t n = 0, n_want = 0;
-        unsigned flags = 0;
-        while (json_key(&j, key)) {
-            if (strcmp(key, "text") == 0)
-                n = json_string(&j, text);
-            else if (strcmp(key, "ids") == 0)
-                n_want = json_integers(&j, want, MAX_IDS);
-            else if (strcmp(key, "parse_special") == 0)
-                flags |= json_bool(&j) ? PHI_PARSE_SPECIAL : 0u;
-            else if (strcmp(key, "add_bos") == 0)
-                flags |= json_bool(&j) ? PHI_ADD_BOS : 0u;
-            else
-                j.bad = true;
-        }
-        CHECK(!j.bad, "%s line %ld is not as expected", path, n_line + 1);
-        check_ids(t, text, n, flags, n_want);
-        check_round_trip(t, text, n);
+    for (const char *at = file; at && *json_space(at); n_line++) {
+        struct json line;
+        at = json_parse(at, &line);
+        check(t, &line);
+        json_clear(&line);
     }
-    free(text);
     free(file);
     return n_line;
+}
+
+/* {"text", "ids"} and perhaps "parse_special", "add_bos" */
+static void check_text(const struct phi_tokenizer *t, const struct json *line) {
+    const struct json *text = json_get(line, "text");
+    CHECK(text && text->type == JSON_STRING, "a line has no text");
+    if (!text) return;
+    unsigned flags =
+        (is_true(line, "parse_special") ? PHI_PARSE_SPECIAL : 0u) | (is_true(line, "add_bos") ? PHI_ADD_BOS : 0u);
+    check_ids(t, text->text, text->text_n, flags, wanted_ids(json_get(line, "ids")));
+    check_round_trip(t, text->text, text->text_n);
+}
+
+/* {"messages": [[role, content] ...], "prompt_ids"}: the messages in the template of the family are what the demo
+ * model was trained on. */
+static void check_chat(const struct phi_tokenizer *t, const struct json *line) {
+    char prompt[8192];
+    int n = 0;
+    const struct json *messages = json_get(line, "messages");
+    for (size_t i = 0; i < messages->n; i++)
+        n += snprintf(prompt + n, sizeof prompt - (size_t)n, "<|%s|>\n%s<|end|>\n", messages->item[i].item[0].text,
+                      messages->item[i].item[1].text);
+    n += snprintf(prompt + n, sizeof prompt - (size_t)n, "<|assistant|>\n");
+    check_ids(t, prompt, (size_t)n, PHI_ADD_BOS | PHI_PARSE_SPECIAL, wanted_ids(json_get(line, "prompt_ids")));
 }
 
 /* Texts and ids of the pair NAME.inp, NAME.out. */
@@ -136,7 +154,7 @@ static long check_inp_out(const struct phi_tokenizer *t, const char *dir, const 
     char *out = read_file(path, &n_out);
     CHECK(in && out, "%s.inp or .out cannot be read", name);
     long n_text = 0;
-    for (char *at = in, *line = out; in && out && at && line; n_text++) {
+    for (char *at = in, *line = out; in && out && at && line && *line; n_text++) {
         char *stop = strstr(at, between), *line_stop = strchr(line, '\n');
         size_t n = stop ? (size_t)(stop - at) : strlen(at), n_want = 0;
         if (line_stop) *line_stop = '\0';
@@ -153,51 +171,6 @@ static long check_inp_out(const struct phi_tokenizer *t, const char *dir, const 
     free(in);
     free(out);
     return n_text;
-}
-
-/* Chat prompts of the demo model: messages in the template of the family, and the ids that it was trained to answer.
- */
-static long check_chats(const struct phi_tokenizer *t, const char *dir) {
-    char path[400], key[64];
-    size_t n_file;
-    snprintf(path, sizeof path, "%s/demo-model/skills-q4_0.jsonl", dir);
-    char *file = read_file(path, &n_file);
-    if (!file) return 0;
-    char *prompt = malloc(n_file + 1);
-    struct json j;
-    long n_line = 0;
-    for (const char *at = file; json_line(&at, file + n_file, &j); n_line++) {
-        size_t n = 0, n_want = 0;
-        while (json_key(&j, key)) {
-            if (strcmp(key, "messages") == 0) {
-                json_want(&j, '[');
-                do {
-                    json_want(&j, '[');
-                    memcpy(prompt + n, "<|", 2);
-                    n += 2 + json_string(&j, prompt + n + 2);
-                    json_want(&j, ',');
-                    memcpy(prompt + n, "|>\n", 3);
-                    n += 3 + json_string(&j, prompt + n + 3);
-                    memcpy(prompt + n, "<|end|>\n", 8);
-                    n += 8;
-                    json_want(&j, ']');
-                } while (json_take(&j, ','));
-                json_want(&j, ']');
-            } else if (strcmp(key, "prompt_ids") == 0) {
-                n_want = json_integers(&j, want, MAX_IDS);
-            } else if (strcmp(key, "ids") == 0) {
-                json_integers(&j, got, MAX_IDS);
-            } else {
-                json_skip(&j, prompt + n);
-            }
-        }
-        memcpy(prompt + n, "<|assistant|>\n", 14);
-        CHECK(!j.bad, "%s line %ld is not as expected", path, n_line + 1);
-        check_ids(t, prompt, n + 14, PHI_ADD_BOS | PHI_PARSE_SPECIAL, n_want);
-    }
-    free(prompt);
-    free(file);
-    return n_line;
 }
 
 /* ---- Text of every kind
@@ -385,8 +358,9 @@ int main(void) {
     unsigned long long rng = check_seed();
     struct vocabulary v;
     if (open_vocabulary(&v, "models", "demo.gguf")) {
-        CHECK(check_json(v.t, "tests/golden/tokenizer", "demo.jsonl") > 50, "golden file is short");
-        if (check_chats(v.t, check_shared()) == 0)
+        CHECK(each_line(v.t, "tests/golden/tokenizer", "demo.jsonl", check_text) == 65, "demo.jsonl");
+        if (each_line(v.t, check_shared(), "demo-model/skills-q4_0.jsonl", check_chat) == 0)
+
             SKIP("chat prompts of the demo model: %s is absent", check_shared());
         check_contract(v.t, 2000);
         check_injection(v.t, &rng);
@@ -399,8 +373,8 @@ int main(void) {
     char dir[300];
     snprintf(dir, sizeof dir, "%s/tokenizer", check_shared());
     if (open_vocabulary(&v, dir, "ggml-vocab-phi-3.gguf")) {
-        CHECK(check_json(v.t, dir, "cases.jsonl") == 500, "cases.jsonl");
-        CHECK(check_json(v.t, dir, "special.jsonl") == 160, "special.jsonl");
+        CHECK(each_line(v.t, dir, "cases.jsonl", check_text) == 500, "cases.jsonl");
+        CHECK(each_line(v.t, dir, "special.jsonl", check_text) == 160, "special.jsonl");
         CHECK(check_inp_out(v.t, dir, "ggml-vocab-phi-3.gguf") == 46, "46 texts");
         check_contract(v.t, 32000);
         check_injection(v.t, &rng);
