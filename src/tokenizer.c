@@ -23,7 +23,6 @@
 enum { N_SPACE = 3 };
 
 enum {
-    MAX_TEXT = 65536,  /* bytes of one token's text; the longest of the real vocabularies has 48 */
     MAX_SPECIAL = 255, /* bytes of a token that text is searched for: bounds the work per byte of text */
     MAX_ID = INT32_MAX - 1
 };
@@ -343,10 +342,6 @@ static int read_tokens(const struct phi_gguf *g, struct phi_tokenizer *t, const 
         struct phi_str text = phi_gguf_next_str(&at);
         float score = f32_from_bits(load_u32(scores->data + 4 * (size_t)i));
         int64_t type = integer_at(types, (uint64_t)i);
-        if (text.n > MAX_TEXT)
-            return phi_file_fail(g->file.path, err, PHI_MODEL,
-                                 "tokenizer.ggml.tokens: token %d has %llu bytes, at most %d are allowed", i,
-                                 (unsigned long long)text.n, MAX_TEXT);
         if (!isfinite(score))
             return phi_file_fail(g->file.path, err, PHI_MODEL,
                                  "tokenizer.ggml.scores: the score of token %d is %s, expected a finite number", i,
@@ -357,7 +352,7 @@ static int read_tokens(const struct phi_gguf *g, struct phi_tokenizer *t, const 
                                  (long long)type, NORMAL, BYTE);
         struct token *token = &t->token[i];
         token->text = text.s;
-        token->n = (uint32_t)text.n;
+        token->n = (uint32_t)text.n; /* gguf.c admits at most 64 KiB */
         token->score = score + 0.0f; /* no -0: scores are compared by their bits */
         token->kind = (uint8_t)kind_of((enum type)type, token);
         if (token->kind == KIND_BYTE) {
