@@ -1,7 +1,7 @@
 /* Every slot of every level against the scalar one, bit for bit; with --bench, how fast each is.
  *
- * Inputs end at an unreadable page, so that a load behind them ends the program (with the name of the case); outputs have
- * canaries on both sides. NaN compares as NaN whatever its sign and payload. PHI_SEED repeats a run. */
+ * Inputs end at an unreadable page, so that a load behind them ends the program (with the name of the case); outputs
+ * have canaries on both sides. NaN compares as NaN whatever its sign and payload. PHI_SEED repeats a run. */
 #include "../src/kernels/kernels.h"
 #include "../src/kernels/floats.h"
 #include "check.h"
@@ -106,8 +106,9 @@ static const struct scales {
     const char *name;
     int at[2];
 } scales[] = {
-    {"Q4_0", {0, -1}},    {"Q4_1", {0, 2}},   {"Q5_0", {0, -1}},   {"Q5_1", {0, 2}}, {"Q8_0", {0, -1}}, {"IQ4_NL", {0, -1}},
-    {"IQ4_XS", {0, -1}},  {"Q2_K", {80, 82}}, {"Q3_K", {108, -1}}, {"Q4_K", {0, 2}}, {"Q5_K", {0, 2}},  {"Q6_K", {208, -1}},
+    {"Q4_0", {0, -1}},   {"Q4_1", {0, 2}},    {"Q5_0", {0, -1}},   {"Q5_1", {0, 2}},
+    {"Q8_0", {0, -1}},   {"IQ4_NL", {0, -1}}, {"IQ4_XS", {0, -1}}, {"Q2_K", {80, 82}},
+    {"Q3_K", {108, -1}}, {"Q4_K", {0, 2}},    {"Q5_K", {0, 2}},    {"Q6_K", {208, -1}},
 };
 
 static const struct scales *find_scales(const char *name) {
@@ -126,17 +127,27 @@ enum values { V_RANDOM, V_ZERO, V_LARGEST, V_SMALLEST, V_ALTERNATING, V_DENORMAL
 
 static void fill_bytes(uint8_t *p, size_t n, enum weights kind) {
     for (size_t i = 0; i < n; i++)
-        p[i] = kind == W_RANDOM ? (uint8_t)random_below(256) : kind == W_ZERO ? 0 : kind == W_ONES ? 255 : i % 2 ? 0x0f : 0xf0;
+        p[i] = kind == W_RANDOM ? (uint8_t)random_below(256)
+               : kind == W_ZERO ? 0
+               : kind == W_ONES ? 255
+               : i % 2          ? 0x0f
+                                : 0xf0;
 }
 
 static uint16_t random_scale(void) {
     switch (random_below(16)) {
-    case 0: return 0;
-    case 1: return (uint16_t)(1 + random_below(1023));             /* denormal */
-    case 2: return 0x7bff;                                         /* 65504 */
-    case 3: return 0xfbff;
-    case 4: return 0x8000;
-    default: return (uint16_t)(random_below(2) << 15 | (0x1800 + random_below(0x2400))); /* 2^-9 .. 1 */
+    case 0:
+        return 0;
+    case 1:
+        return (uint16_t)(1 + random_below(1023)); /* denormal */
+    case 2:
+        return 0x7bff; /* 65504 */
+    case 3:
+        return 0xfbff;
+    case 4:
+        return 0x8000;
+    default:
+        return (uint16_t)(random_below(2) << 15 | (0x1800 + random_below(0x2400))); /* 2^-9 .. 1 */
     }
 }
 
@@ -144,11 +155,17 @@ static void fill_weights(const struct phi_type *type, uint8_t *w, size_t n_block
     fill_bytes(w, n_block * (size_t)type->bytes, kind);
     if (type->act == PHI_ACT_F32) {
         for (size_t i = 0; i < n_block; i++, w += type->bytes) {
-            float v = kind == W_RANDOM ? random_float() : kind == W_ZERO ? 0.0f : kind == W_ONES ? 65504.0f : i % 2 ? 1.5f : -0.0f;
+            float v = kind == W_RANDOM ? random_float()
+                      : kind == W_ZERO ? 0.0f
+                      : kind == W_ONES ? 65504.0f
+                      : i % 2          ? 1.5f
+                                       : -0.0f;
             if (kind == W_RANDOM && random_below(32) == 0) v *= 0x1p-22f; /* denormal in half precision */
             uint32_t u = f32_bits(v);
-            if (type->bytes == 4) memcpy(w, &u, 4);
-            else put_u16(w, strcmp(type->name, "F16") == 0 ? f16_from_f32(v) : (uint16_t)(u >> 16));
+            if (type->bytes == 4)
+                memcpy(w, &u, 4);
+            else
+                put_u16(w, strcmp(type->name, "F16") == 0 ? f16_from_f32(v) : (uint16_t)(u >> 16));
         }
         return;
     }
@@ -162,13 +179,26 @@ static void fill_values(float *x, size_t n, enum values kind) {
     for (size_t i = 0; i < n; i++) {
         float v = random_float();
         switch (kind) {
-        case V_ZERO: v = 0; break;
-        case V_LARGEST: v = 3.0f; break;
-        case V_SMALLEST: v = -3.0f; break;
-        case V_ALTERNATING: v = i % 2 ? 2.0f : -2.0f; break;
-        case V_DENORMAL: v *= 0x1p-126f; break;
-        case V_HUGE: v *= 0x1p126f; break;
-        default: break;
+        case V_ZERO:
+            v = 0;
+            break;
+        case V_LARGEST:
+            v = 3.0f;
+            break;
+        case V_SMALLEST:
+            v = -3.0f;
+            break;
+        case V_ALTERNATING:
+            v = i % 2 ? 2.0f : -2.0f;
+            break;
+        case V_DENORMAL:
+            v *= 0x1p-126f;
+            break;
+        case V_HUGE:
+            v *= 0x1p126f;
+            break;
+        default:
+            break;
         }
         x[i] = v;
     }
@@ -190,8 +220,10 @@ static struct phi_act make_activations(const struct phi_kernels *scalar, const s
     x.q = input(first + 1, size, 64);
     x.scale = input(first + 2, size / block * 4, 4);
     x.sum = input(first + 3, n_sum * 2, 2);
-    if (type->act == PHI_ACT_Q8_32) scalar->quantize_q8_32(x.f, (int)size, x.q, x.scale, x.sum);
-    else scalar->quantize_q8_256(x.f, (int)size, x.q, x.scale, x.sum);
+    if (type->act == PHI_ACT_Q8_32)
+        scalar->quantize_q8_32(x.f, (int)size, x.q, x.scale, x.sum);
+    else
+        scalar->quantize_q8_256(x.f, (int)size, x.q, x.scale, x.sum);
     return x;
 }
 
@@ -210,7 +242,7 @@ static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *
     m.ldy = (size_t)n_row + random_below(3);
     size_t size = (size_t)(n_col - 1) * m.ldy + (size_t)n_row;
     m.y = output(5, size * 4);
-    memcpy(want, m.y, size * 4); /* between columns nothing is written */
+    memcpy(want, m.y, size * 4);                               /* between columns nothing is written */
     size_t scratch = k->scratch_per_k * (size_t)m.k / 64 * 64; /* whole vectors up to the unreadable page */
     m.scratch = input(6, k->scratch_per_k * (size_t)m.k, 64);
     if (scratch) memset(m.scratch, 0xff, scratch);
@@ -232,11 +264,12 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
     for (int n_row = 1; n_row <= 20; n_row++)
         for (int i = 0; i < 2; i++) {
             int n_block = plain ? lengths[random_below(10)] : 1 + (int)random_below(type->block == 32 ? 9 : 3);
-            check_matmul(k, scalar, type, n_row, n_block, (int)random_below(3), i ? cols[random_below(10)] : 1, W_RANDOM,
-                         V_RANDOM);
+            check_matmul(k, scalar, type, n_row, n_block, (int)random_below(3), i ? cols[random_below(10)] : 1,
+                         W_RANDOM, V_RANDOM);
         }
     for (int i = 0; i < 10; i++)
-        check_matmul(k, scalar, type, i % 2 ? 17 : 7, plain ? lengths[i] : 1 + i % 3, i % 4, cols[i], W_RANDOM, V_RANDOM);
+        check_matmul(k, scalar, type, i % 2 ? 17 : 7, plain ? lengths[i] : 1 + i % 3, i % 4, cols[i], W_RANDOM,
+                     V_RANDOM);
     for (int wk = 0; wk < N_WEIGHTS; wk++)
         for (int vk = 0; vk < N_VALUES; vk++)
             for (int n_col = 1; n_col <= 5; n_col += 4)
@@ -245,7 +278,8 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
 
 /* ---- The other slots ---- */
 
-static void check_quantize(const struct phi_kernels *k, const struct phi_kernels *scalar, int block, int n, enum values vk) {
+static void check_quantize(const struct phi_kernels *k, const struct phi_kernels *scalar, int block, int n,
+                           enum values vk) {
     testing("%s quantize_q8_%d: n %d, values %d", k->name, block, n, (int)vk);
     int group = block == 32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;
     size_t size = (size_t)n, n_scale = size / (size_t)block, n_sum = size / (size_t)group;
@@ -300,7 +334,8 @@ static void check_elements(const struct phi_kernels *k, const struct phi_kernels
     testing("%s f16_from_f32: n %d, values %d", k->name, n, (int)vk);
     uint16_t *h = output(4, size * 2), *want_h = output(5, size * 2);
     for (int i = 0; i < n; i++)
-        if (random_below(2)) x[i] = f32_from_bits((uint32_t)(random_below(2) << 31 | (0x32000000u + random_below(0x17000000)) ));
+        if (random_below(2))
+            x[i] = f32_from_bits((uint32_t)(random_below(2) << 31 | (0x32000000u + random_below(0x17000000))));
     scalar->f16_from_f32(x, want_h, n);
     k->f16_from_f32(x, h, n);
     int equal = 1;
@@ -325,12 +360,15 @@ static void fill_cache(void *p, size_t n, int cache, enum values vk) {
     float v;
     for (size_t i = 0; i < n; i++) {
         fill_values(&v, 1, vk == V_NOT_FINITE && random_below(97) ? V_RANDOM : vk);
-        if (cache == PHI_CACHE_F32) memcpy((uint8_t *)p + 4 * i, &v, 4);
-        else put_u16((uint8_t *)p + 2 * i, f16_from_f32(random_below(20) ? v : v * 0x1p-16f));
+        if (cache == PHI_CACHE_F32)
+            memcpy((uint8_t *)p + 4 * i, &v, 4);
+        else
+            put_u16((uint8_t *)p + 2 * i, f16_from_f32(random_below(20) ? v : v * 0x1p-16f));
     }
 }
 
-static void check_attention(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd, enum values vk) {
+static void check_attention(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd,
+                            enum values vk) {
     size_t bytes = cache == PHI_CACHE_F32 ? 4 : 2;
     int n_group = 1 + (int)random_below(4), n_key = PHI_KEY_GROUP * n_group;
     float *q = input(0, (size_t)hd * 4, 4);
@@ -358,7 +396,8 @@ static void check_attention(const struct phi_kernels *k, const struct phi_kernel
     check_floats(got, want, (size_t)hd);
 }
 
-static void check_softmax(const struct phi_kernels *k, const struct phi_kernels *scalar, int first, int end, int kind) {
+static void check_softmax(const struct phi_kernels *k, const struct phi_kernels *scalar, int first, int end,
+                          int kind) {
     testing("%s softmax: keys %d..%d, kind %d", k->name, first, end - 1, kind);
     float *got = output(2, (size_t)end * 4), *want = output(3, (size_t)end * 4);
     for (int i = 0; i < end; i++) {
@@ -404,7 +443,8 @@ static void check_level(const struct phi_kernels *k, const struct phi_kernels *s
     for (int vk = 0; vk < N_VALUES; vk++) {
         for (int i = 1; i <= 9; i += 2) check_quantize(k, scalar, 32, 32 * i, (enum values)vk);
         for (int i = 1; i <= 3; i++) check_quantize(k, scalar, 256, 256 * i, (enum values)vk);
-        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) check_elements(k, scalar, lengths[i], (enum values)vk);
+        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+            check_elements(k, scalar, lengths[i], (enum values)vk);
         for (size_t i = 0; i < sizeof head_dims / sizeof head_dims[0]; i++)
             for (int cache = 0; cache < PHI_N_CACHE; cache++)
                 check_attention(k, scalar, cache, head_dims[i], (enum values)vk);
@@ -507,14 +547,14 @@ static void bench_type(const struct phi_kernels *k, const struct phi_kernels *sc
         t = time_matmul(k->matmul[type->index], &m, 1);
         one = t < one ? t : one;
     }
-    printf("%-8s %-7s %7.1f ns/row %6.1f GB/s = %3.0f %% of read;", k->name, type->name, one / n_row * 1e9, bytes / one * 1e-9,
-           100 * read / one);
+    printf("%-8s %-7s %7.1f ns/row %6.1f GB/s = %3.0f %% of read;", k->name, type->name, one / n_row * 1e9,
+           bytes / one * 1e-9, 100 * read / one);
     m.n_row = m.n_row < 16 ? m.n_row : 16;
     slow = time_matmul(flagged_reference(scalar)->matmul[type->index], &m, 3) / m.n_row;
-    printf(" %5.1fx;", slow / (one / n_row));
+    printf(" %5.1fx;", slow / time_matmul(k->matmul[type->index], &m, 9) * m.n_row);
     m.n_row = ROWS;
     m.ldy = ROWS;
-    for (int n_col = 4; n_col <= MOST_COL; n_col = n_col == 4 ? 8 : n_col == 8 ? 32 : n_col * 16) {
+    for (int n_col = 1; n_col <= MOST_COL; n_col = n_col == 1 ? 4 : n_col == 4 ? 8 : n_col == 8 ? 32 : n_col * 16) {
         m.n_col = n_col;
         t = time_matmul(k->matmul[type->index], &m, n_col > 100 ? 5 : 30);
         printf(" %3d: %6.1f Gops", n_col, 2.0 * K * m.n_row * n_col / t * 1e-9);
@@ -523,16 +563,16 @@ static void bench_type(const struct phi_kernels *k, const struct phi_kernels *sc
     fflush(stdout);
 }
 
-#define TIME(k, what, ...)                                                                   \
-    do {                                                                                     \
-        double best_ = 1e9;                                                                  \
-        for (int i_ = 0; i_ < 50; i_++) {                                                    \
-            double t_ = seconds();                                                           \
-            __VA_ARGS__;                                                                     \
-            t_ = seconds() - t_;                                                             \
-            if (t_ < best_) best_ = t_;                                                      \
-        }                                                                                    \
-        printf("%-8s %-30s %8.0f ns\n", (k)->name, what, best_ * 1e9);                       \
+#define TIME(k, what, ...)                                                                                           \
+    do {                                                                                                             \
+        double best_ = 1e9;                                                                                          \
+        for (int i_ = 0; i_ < 50; i_++) {                                                                            \
+            double t_ = seconds();                                                                                   \
+            __VA_ARGS__;                                                                                             \
+            t_ = seconds() - t_;                                                                                     \
+            if (t_ < best_) best_ = t_;                                                                              \
+        }                                                                                                            \
+        printf("%-8s %-30s %8.0f ns\n", (k)->name, what, best_ * 1e9);                                               \
     } while (0)
 
 static void bench_rest(const struct phi_kernels *k) {
@@ -560,15 +600,18 @@ static void bench_rest(const struct phi_kernels *k) {
 
 /* Arguments after --bench: names of types to be timed; else all, and the other slots. */
 static void bench(const struct phi_kernels *scalar, int argc, char **argv) {
-    printf("k 3072, one thread. 1 column: weights from memory, share of a plain read of the same bytes, times the scalar code\n"
-           "built with the level's flags; then operations (2 * rows * k * columns) with 4, 8, 32 and 512 columns of 128 rows\n");
+    printf("k 3072, one thread. 1 column: weights from memory, share of a plain read of the same bytes, times the "
+           "scalar code\n"
+           "built with the level's flags; then operations (2 * rows * k * columns) with 1 to 512 columns of 128 "
+           "rows, in cache\n");
     for (int i = 1; phi_kernels_level(i); i++) {
         struct phi_kernels k;
         if (phi_kernels_select(phi_kernels_level(i), &k) != 0) continue;
         for (int t = 0; t < PHI_N_TYPE; t++) {
             int wanted = argc == 0;
             for (int a = 0; a < argc; a++) wanted |= strcmp(argv[a], phi_types[t].name) == 0;
-            if (wanted && phi_kernels_has_matmul(k.name, (enum phi_type_index)t)) bench_type(&k, scalar, &phi_types[t]);
+            if (wanted && phi_kernels_has_matmul(k.name, (enum phi_type_index)t))
+                bench_type(&k, scalar, &phi_types[t]);
         }
         if (argc == 0) bench_rest(&k);
     }

@@ -1,18 +1,20 @@
-/* The avx2 level: AVX2, FMA and F16C (x86-64 since 2013). Vector primitives for slab.inc and lanes.inc, and the table. */
+/* The avx2 level: AVX2, FMA and F16C (x86-64 since 2013). Vector primitives for slab.inc and lanes.inc, and the
+ * table. */
 #include "kernels.h"
 #include "floats.h"
 
 #include <immintrin.h>
 
 #define INLINE inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16") /* loops of constant length over registers */
 
 /* ---- Primitives of slab.inc: a lane is 32 bits of a YMM register, 8 rows ----
  *
  *   vpmaddubsw: unsigned weight bytes times signed q, neighbours added: 2 int16 a row
  *       w3*q3 + w2*q2 | w1*q1 + w0*q0
- *   which may be added in int16 while they cannot overflow: 254 * largest weight byte * number of words <= 32767, that is
- *   8 words for 0..15, 4 for 0..31, 2 for 0..63. vpmaddwd then makes an int32 of the two, times the sub-block's scale.
- *   Bytes with a sign (Q8_0): |w| against q with the sign of w; one word, at most 2 * 128 * 127 = 32,512. */
+ *   which may be added in int16 while they cannot overflow: 254 * largest weight byte * number of words <= 32767,
+ * that is 8 words for 0..15, 4 for 0..31, 2 for 0..63. vpmaddwd then makes an int32 of the two, times the sub-block's
+ * scale. Bytes with a sign (Q8_0): |w| against q with the sign of w; one word, at most 2 * 128 * 127 = 32,512. */
 
 typedef __m256i vword, vpart, vint, vscale, vfix;
 typedef __m256 vfloat;
@@ -31,22 +33,21 @@ static INLINE __m256i load_2x16(const uint8_t *low, const uint8_t *high) {
 }
 
 /* Rows 0..3 in the low halves, 4..7 in the high halves; then a transposition of 4 x 4 words in each half. */
-static INLINE void words_load16(const uint8_t *const *row, size_t at, vword *w) {
-    __m256i a = load_2x16(row[0] + at, row[4] + at), b = load_2x16(row[1] + at, row[5] + at);
-    __m256i c = load_2x16(row[2] + at, row[6] + at), d = load_2x16(row[3] + at, row[7] + at);
+static INLINE void words_load16(const uint8_t *w, size_t stride, vword *v) {
+    __m256i a = load_2x16(w, w + 4 * stride), b = load_2x16(w + stride, w + 5 * stride);
+    __m256i c = load_2x16(w + 2 * stride, w + 6 * stride), d = load_2x16(w + 3 * stride, w + 7 * stride);
     __m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
-    w[0] = _mm256_unpacklo_epi64(ab, cd);
-    w[1] = _mm256_unpackhi_epi64(ab, cd);
+    v[0] = _mm256_unpacklo_epi64(ab, cd);
+    v[1] = _mm256_unpackhi_epi64(ab, cd);
     ab = _mm256_unpackhi_epi32(a, b), cd = _mm256_unpackhi_epi32(c, d);
-    w[2] = _mm256_unpacklo_epi64(ab, cd);
-    w[3] = _mm256_unpackhi_epi64(ab, cd);
+    v[2] = _mm256_unpacklo_epi64(ab, cd);
+    v[3] = _mm256_unpackhi_epi64(ab, cd);
 }
 
-static INLINE vfloat halves_load(const uint8_t *const *row, size_t at) {
-    return _mm256_cvtph_ps(_mm_set_epi16((short)load_u16(row[7] + at), (short)load_u16(row[6] + at),
-                                         (short)load_u16(row[5] + at), (short)load_u16(row[4] + at),
-                                         (short)load_u16(row[3] + at), (short)load_u16(row[2] + at),
-                                         (short)load_u16(row[1] + at), (short)load_u16(row[0] + at)));
+static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
+    short h[8];
+    UNROLL for (size_t r = 0; r < 8; r++) h[r] = (short)load_u16(w + r * stride);
+    return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
 static INLINE vword word_and(vword v, int byte) {
@@ -73,10 +74,11 @@ static INLINE vfloat word_low_half(vword v) {
 
 /* Bytes i and j of each lane as two int16. */
 static INLINE vfix fix_of(vword v, int i, int j) {
-    const __m256i pick = _mm256_setr_epi8((char)-1, (char)i, (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1,
-        (char)(j + 4), (char)-1, (char)(i + 8), (char)-1, (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12),
-        (char)-1, (char)i, (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1, (char)(j + 4), (char)-1, (char)(i + 8),
-        (char)-1, (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12));
+    const __m256i pick = _mm256_setr_epi8(
+        (char)-1, (char)i, (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1, (char)(j + 4), (char)-1,
+        (char)(i + 8), (char)-1, (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12), (char)-1, (char)i,
+        (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1, (char)(j + 4), (char)-1, (char)(i + 8), (char)-1,
+        (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12));
     return _mm256_srai_epi16(_mm256_shuffle_epi8(v, pick), 8);
 }
 
@@ -164,9 +166,7 @@ static INLINE int part_room(const struct slab_format *f) {
 }
 
 static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_format *f) {
-    int32_t four;
-    memcpy(&four, q, 4);
-    __m256i a = _mm256_set1_epi32(four);
+    __m256i a = _mm256_castps_si256(_mm256_broadcast_ss((const float *)(const void *)q));
     if (f->is_signed) return _mm256_add_epi16(p, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)));
     return _mm256_add_epi16(p, _mm256_maddubs_epi16(w, a));
 }
