@@ -50,16 +50,48 @@ static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
-static INLINE vword word_and(vword v, int byte) {
-    return _mm256_and_si256(v, _mm256_set1_epi8((char)byte));
+static INLINE vword word_load(const uint8_t *w, size_t stride) {
+    uint32_t v[8];
+    UNROLL for (size_t r = 0; r < 8; r++) v[r] = load_u32(w + r * stride);
+    return _mm256_setr_epi32((int)v[0], (int)v[1], (int)v[2], (int)v[3], (int)v[4], (int)v[5], (int)v[6], (int)v[7]);
+}
+
+static INLINE vword word_and(vword v, uint32_t mask) {
+    return _mm256_and_si256(v, _mm256_set1_epi32((int)mask));
 }
 
 static INLINE vword word_or(vword a, vword b) {
     return _mm256_or_si256(a, b);
 }
 
+static INLINE vword word_less(vword v, int n) {
+    return _mm256_sub_epi8(v, _mm256_set1_epi8((char)n));
+}
+
 static INLINE vword word_right(vword v, int n) {
     return _mm256_srli_epi16(v, n);
+}
+
+static INLINE vword word_left(vword v, int n) {
+    return _mm256_slli_epi16(v, n);
+}
+
+/* Each lane of v, its bytes a, b, c, d; -1: a zero byte. */
+static INLINE vword word_pick(vword v, int a, int b, int c, int d) {
+    __m256i pick = _mm256_set1_epi32((int)((uint32_t)(d & 255) << 24 | (uint32_t)(c & 255) << 16 |
+                                           (uint32_t)(b & 255) << 8 | (uint32_t)(a & 255)));
+    __m256i lane = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    return _mm256_shuffle_epi8(v, _mm256_or_si256(pick, lane)); /* -1 keeps its sign, which makes the zero */
+}
+
+static INLINE vword word_bits(vword v, int i, int byte) {
+    __m256i bit = _mm256_set1_epi32(i % 2 ? (int)0x80402010 : 0x08040201);
+    v = _mm256_and_si256(word_pick(v, i / 2, i / 2, i / 2, i / 2), bit);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8((char)byte));
+}
+
+static INLINE vword word_table(vword v, const int8_t *table) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table)), v);
 }
 
 static INLINE vfloat word_high_half(vword v) {
@@ -74,12 +106,7 @@ static INLINE vfloat word_low_half(vword v) {
 
 /* Bytes i and j of each lane as two int16. */
 static INLINE vfix fix_of(vword v, int i, int j) {
-    const __m256i pick = _mm256_setr_epi8(
-        (char)-1, (char)i, (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1, (char)(j + 4), (char)-1,
-        (char)(i + 8), (char)-1, (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12), (char)-1, (char)i,
-        (char)-1, (char)j, (char)-1, (char)(i + 4), (char)-1, (char)(j + 4), (char)-1, (char)(i + 8), (char)-1,
-        (char)(j + 8), (char)-1, (char)(i + 12), (char)-1, (char)(j + 12));
-    return _mm256_srai_epi16(_mm256_shuffle_epi8(v, pick), 8);
+    return _mm256_srai_epi16(word_pick(v, -1, i, -1, j), 8);
 }
 
 static INLINE vscale scale_of(vword v, int j) {
@@ -174,5 +201,19 @@ static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct sla
 const struct phi_kernels phi_kernels_avx2 = {
     .name = "avx2",
     .scratch_per_k = SLAB_SCRATCH_PER_K,
-    .matmul = {[PHI_Q4_0] = matmul_q4_0, [PHI_Q4_K] = matmul_q4_k},
+    .matmul =
+        {
+            [PHI_Q4_0] = matmul_q4_0,
+            [PHI_Q4_1] = matmul_q4_1,
+            [PHI_Q5_0] = matmul_q5_0,
+            [PHI_Q5_1] = matmul_q5_1,
+            [PHI_Q8_0] = matmul_q8_0,
+            [PHI_IQ4_NL] = matmul_iq4_nl,
+            [PHI_IQ4_XS] = matmul_iq4_xs,
+            [PHI_Q2_K] = matmul_q2_k,
+            [PHI_Q3_K] = matmul_q3_k,
+            [PHI_Q4_K] = matmul_q4_k,
+            [PHI_Q5_K] = matmul_q5_k,
+            [PHI_Q6_K] = matmul_q6_k,
+        },
 };
