@@ -156,7 +156,7 @@ int phi_sampler_sample(phi_sampler *sampler, const float *logits, int32_t *id, p
 
 enum phi_stop_reason { PHI_STOP_EOS, PHI_STOP_LENGTH, PHI_STOP_CONTEXT, PHI_STOP_INTERRUPT };
 
-/* Called for each generated token, in order, stop tokens left out. bytes/n_bytes: the whole UTF-8 characters that this token
+/* Called for each generated token, in order, without the stop token that ends the answer. bytes/n_bytes: the whole UTF-8 characters that this token
  * completes (may be none; bytes of a broken character come with the token that breaks it). Bytes of a character that is still
  * incomplete at the end come in a last call with id -1. Non-zero stops: PHI_STOP_INTERRUPT. */
 typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_bytes);
@@ -168,7 +168,8 @@ struct phi_generate_result {
     double first_token_seconds;              /* from the call to the first token */
 };
 
-/* Evaluate the prompt's ids, then sample up to n_predict tokens (-1: until a stop token or the end of the context).
+/* Evaluate the prompt's ids, then sample up to n_predict tokens (-1: until a stop token or the end of the context; -2: to the
+ * end of the context, over stop tokens, which are generated like others).
  * The last sampled token is not evaluated. Errors as of phi_session_eval() and phi_sampler_sample(). */
 int phi_generate(phi_session *session, phi_sampler *sampler, const int32_t *ids, size_t n, int n_predict,
                  phi_token_fn *token, phi_progress_fn *progress, void *user, struct phi_generate_result *result, phi_error *err);

@@ -37,7 +37,7 @@ static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sample
         }
         if ((e = phi_sampler_sample(sampler, phi_session_logits(s), &id, err))) break;
         if (r->n_generated == 0) r->first_token_seconds = now() - begin;
-        if (phi_token_is_stop(m, id)) {
+        if (n_predict != -2 && phi_token_is_stop(m, id)) {
             r->reason = PHI_STOP_EOS;
             break;
         }
