@@ -109,11 +109,7 @@ static int out_of_range(const struct row *row, const char *name, const char *val
 }
 
 static int read_integer(const struct row *row, const char *name, const char *value, int64_t *v) {
-    double real;
-    if (!cli_parse_int(value, v)) {
-        if (cli_parse_real(value, &real) && real == (double)(int64_t)real) return out_of_range(row, name, value);
-        return cli_fail(CLI_USAGE, "%s: '%s' is not a whole number", name, value);
-    }
+    if (!cli_parse_int(value, v)) return cli_fail(CLI_USAGE, "%s: '%s' is not a whole number", name, value);
     bool fits = (double)*v >= row->low && (double)*v <= row->high && !(row->kind == COUNT && *v == 0);
     return fits ? CLI_OK : out_of_range(row, name, value);
 }

@@ -40,8 +40,8 @@ int cli_help(const struct cli_options *o, bool all);
 /* ---- Words (words.c): the whole word must be the value, in every locale
  * ----------------------------------------------- */
 
-bool cli_parse_int(const char *word, int64_t *v); /* [-]digits */
-bool cli_parse_real(const char *word, double *v); /* [-]digits[.digits][e[+-]digits], finite */
+bool cli_parse_int(const char *word, int64_t *v); /* [-]digits; what is too large becomes INT64_MAX */
+bool cli_parse_real(const char *word, double *v); /* [-]digits[.digits][e[+-]digits]; may overflow to infinity */
 /* "1,2,4", "1-4", "1-9+2" and "1-8*2", mixed; at most CLI_LIST_MAX values. */
 bool cli_parse_list(const char *word, struct cli_list *v);
 /* Ids separated by commas or white space, brackets around them or not. *ids belongs to the caller: phi_free().

@@ -107,8 +107,8 @@ static int answer(const struct cli_options *o, const phi_model *model, phi_sessi
     int status = phi_sampler_open(model, &options, &sampler, &err);
     if (!status && o->display_prompt) put_text(&stream, prompt->text.bytes, prompt->text.n);
     if (!status)
-        status = phi_generate(session, sampler, ids, n, o->n_predict < 0 ? -1 : o->n_predict, on_token, on_progress,
-                              &stream, &s->result, &err);
+        status =
+            phi_generate(session, sampler, ids, n, o->n_predict, on_token, on_progress, &stream, &s->result, &err);
     cli_progress("");
     if (stream.terminal && stream.last != '\n') cli_put("\n", 1);
     phi_sampler_close(sampler);
@@ -138,7 +138,8 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     status = check_length(n, info.n_ctx, model_info.n_ctx_train);
     if (status || cli_interrupted()) goto out;
     cli_model_announce(file);
-    if (prompt->text.n == 0) cli_note("the prompt is empty: the answer continues nothing");
+    if (prompt->text.n == 0)
+        cli_note("the prompt is empty: the answer continues only the token that begins every text");
     if (o->verbose) describe(o, session);
     if (o->verbose_prompt) show_tokens(model, ids, n);
     s.load_seconds = cli_seconds();

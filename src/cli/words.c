@@ -5,7 +5,6 @@
 
 #include <ctype.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +12,9 @@ bool cli_parse_int(const char *word, int64_t *v) {
     const char *at = word + (*word == '-');
     int64_t value = 0;
     if (!*at) return false;
-    for (int digits = 0; *at; at++) {
+    for (; *at; at++) {
         if (*at < '0' || *at > '9') return false;
-        if (value || *at != '0') digits++;
-        if (digits > 18) return false; /* beyond every range here */
-        value = value * 10 + (*at - '0');
+        value = value > (INT64_MAX - 9) / 10 ? INT64_MAX : value * 10 + (*at - '0');
     }
     *v = *word == '-' ? -value : value;
     return true;
@@ -28,7 +25,7 @@ bool cli_parse_real(const char *word, double *v) {
         return false; /* strtod() takes white space, hex, inf and nan too */
     char *end;
     *v = strtod(word, &end);
-    return *end == 0 && isfinite(*v);
+    return *end == 0;
 }
 
 static bool take_int(const char **at, int64_t *v) {
