@@ -156,9 +156,9 @@ int phi_sampler_sample(phi_sampler *sampler, const float *logits, int32_t *id, p
 
 enum phi_stop_reason { PHI_STOP_EOS, PHI_STOP_LENGTH, PHI_STOP_CONTEXT, PHI_STOP_INTERRUPT };
 
-/* Called for each generated token, in order, without the stop token that ends the answer. bytes/n_bytes: the whole UTF-8 characters that this token
- * completes (may be none; bytes of a broken character come with the token that breaks it). Bytes of a character that is still
- * incomplete at the end come in a last call with id -1. Non-zero stops: PHI_STOP_INTERRUPT. */
+/* Called for each generated token, in order, without the stop token that ends the answer. bytes/n_bytes: the whole UTF-8
+ * characters that this token completes (may be none; bytes of a broken character come with the token that breaks it). Bytes of a
+ * character that is still incomplete at the end come in a last call with id -1. Non-zero stops: PHI_STOP_INTERRUPT. */
 typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_bytes);
 
 struct phi_generate_result {

@@ -69,7 +69,7 @@ static void put_header(const struct bench *b) {
     cli_flush();
 }
 
-static void model_name(const struct phi_model_info *m, char out[64]) {
+static void model_name(const struct phi_model_info *m, char out[128]) {
     double millions = (double)m->n_params / 1e6;
     char size[32]; /* 3B and 14B: the names of the family's members by their layers, as llama.cpp says */
     if (m->n_layer == 32 && millions >= 1000)
@@ -80,18 +80,18 @@ static void model_name(const struct phi_model_info *m, char out[64]) {
         snprintf(size, sizeof size, "%.1fB", millions / 1e3);
     else
         snprintf(size, sizeof size, "%.1fM", millions);
-    snprintf(out, 64, "%s %s %s", m->architecture, size, m->type);
+    snprintf(out, 128, "%s %s %s", m->architecture, size, m->type);
 }
 
 static void put_row(const struct bench *b, const char *test, double mean, double deviation) {
     struct column c[N_COLUMN];
     bool large = b->info.tensor_bytes >= 1ull << 30, many = b->info.n_params >= 1000000000;
-    char name[64];
+    char name[128];
     model_name(&b->info, name);
     int n = columns(b, c);
     cli_put("|", 1);
     for (int i = 0; i < n; i++) {
-        char text[80];
+        char text[128];
         int width = c[i].width;
         if (i == 0)
             snprintf(text, sizeof text, "%s", name);

@@ -88,6 +88,7 @@ void cli_progress(const char *text) {
     if (quiet || !isatty(STDERR_FILENO)) return;
     char line[256];
     size_t width = strlen(text);
+    if (!width && !progress_width) return;
     size_t pad =
         progress_width > width ? progress_width - width : 0; /* spaces erase on every terminal, escapes do not */
     int n = snprintf(line, sizeof line, "\r%s%*s%s", text, (int)pad, "", width ? "" : "\r");

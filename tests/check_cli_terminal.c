@@ -1,0 +1,171 @@
+/* The program on a pseudo-terminal, and under signals: what a shell script cannot set up. Runs ./phi with the demo
+ * model, from the top of the checkout; $PHI_RUN is put before it (an emulator). */
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { IN_NULL = 0, IN_TTY = 1, OUT_TTY = 2, ERR_TTY = 4, IGNORE_INT = 8, ROOM = 1 << 16 };
+
+struct outcome {
+    char out[ROOM], err[ROOM]; /* what came on stdout and stderr, ended by NUL */
+    size_t n_out, n_err;
+    int status; /* of waitpid() */
+};
+
+static struct outcome result;
+
+/* A terminal's two ends, or a pipe's: what is written to end[1] can be read from end[0]. */
+static int open_ends(int end[2], int terminal) {
+    if (!terminal) return pipe(end);
+    end[0] = posix_openpt(O_RDWR | O_NOCTTY);
+    if (end[0] < 0 || grantpt(end[0]) || unlockpt(end[0])) return -1;
+    end[1] = open(ptsname(end[0]), O_RDWR | O_NOCTTY);
+    return end[1] < 0 ? -1 : 0;
+}
+
+static void become_phi(const char *const *arguments) {
+    static char run[256];
+    const char *argv[64];
+    int n = 0;
+    snprintf(run, sizeof run, "%s", getenv("PHI_RUN") ? getenv("PHI_RUN") : "");
+    for (char *word = strtok(run, " "); word && n < 16; word = strtok(NULL, " ")) argv[n++] = word;
+    argv[n++] = "./phi";
+    while (*arguments && n < 63) argv[n++] = *arguments++;
+    argv[n] = NULL;
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
+}
+
+static pid_t start(int how, const char *const *arguments, int in[2], int out[2], int err[2]) {
+    if (open_ends(in, how & IN_TTY) || open_ends(out, how & OUT_TTY) || open_ends(err, how & ERR_TTY)) return -1;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child) return child;
+    signal(SIGINT, how & IGNORE_INT ? SIG_IGN : SIG_DFL);
+    int null = open("/dev/null", O_RDONLY);
+    dup2(how & IN_TTY ? in[1] : null, 0);
+    dup2(out[1], 1);
+    dup2(err[1], 2);
+    for (int i = 0; i < 2; i++) close(in[i]), close(out[i]), close(err[i]);
+    close(null);
+    become_phi(arguments);
+    return -1;
+}
+
+/* Run to the end; send the signal (if not 0) when stdout has its first bytes. */
+static void run(int how, int number, const char *const *arguments) {
+    int in[2], out[2], err[2];
+    memset(&result, 0, sizeof result);
+    pid_t child = start(how, arguments, in, out, err);
+    CHECK(child > 0, "cannot start: %s", strerror(errno));
+    if (child <= 0) return;
+    close(out[1]), close(err[1]);
+    struct pollfd p[2] = {{.fd = out[0], .events = POLLIN}, {.fd = err[0], .events = POLLIN}};
+    char *to[2] = {result.out, result.err};
+    size_t *n[2] = {&result.n_out, &result.n_err};
+    while (p[0].fd >= 0 || p[1].fd >= 0) {
+        if (poll(p, 2, 120000) == 0) kill(child, SIGKILL); /* a hang fails the checks that follow */
+        for (int i = 0; i < 2; i++) {
+            if (p[i].fd < 0 || !p[i].revents) continue;
+            ssize_t got = read(p[i].fd, to[i] + *n[i], ROOM - 1 - *n[i]);
+            if (got <= 0)
+                p[i].fd = -1; /* a terminal whose other end is closed says EIO */
+            else
+                *n[i] += (size_t)got;
+        }
+        if (number && result.n_out) {
+            kill(child, number);
+            number = 0;
+        }
+    }
+    waitpid(child, &result.status, 0);
+    close(out[0]), close(err[0]), close(in[0]), close(in[1]);
+}
+
+#define RUN(how, number, ...) run(how, number, (const char *const[]){__VA_ARGS__, NULL})
+
+static int exit_code(void) {
+    return WIFEXITED(result.status) ? WEXITSTATUS(result.status) : -1;
+}
+
+static void check_prompt_from_terminal(void) {
+    RUN(IN_TTY, 0, "run");
+    CHECK(exit_code() == 2, "status %d", result.status);
+    CHECK(strncmp(result.err, "phi: error: no prompt: give -p TEXT", 35) == 0, "'%s'", result.err);
+    CHECK(result.n_out == 0, "'%s'", result.out);
+    RUN(IN_TTY, 0, "-q", "-p", "Once", "-n", "0"); /* a terminal is not read when there is a prompt */
+    CHECK(exit_code() == 0 && result.n_err == 0, "status %d, '%s'", result.status, result.err);
+}
+
+static void check_output_to_terminal(void) {
+    static char plain[ROOM];
+    RUN(0, 0, "-q", "-p", "Once upon a time", "-n", "8", "--temp", "0");
+    memcpy(plain, result.out, result.n_out);
+    size_t n = result.n_out;
+    CHECK(n > 8 && plain[n - 1] != '\n', "'%s'", plain);
+    RUN(OUT_TTY, 0, "-q", "-p", "Once upon a time", "-n", "8", "--temp", "0");
+    CHECK(result.n_out == n + 2 && memcmp(result.out, plain, n) == 0 && strcmp(result.out + n, "\r\n") == 0,
+          "on a terminal '%s', in a pipe '%s'", result.out, plain);
+
+    static const char hostile[] = "a\x1b[2J\x7f\xc2\x9b\tb\xff\xe2\x82";
+    RUN(OUT_TTY, 0, "-q", "-p", hostile, "-n", "0", "--display-prompt");
+    static const char shown[] = "a\\x1b[2J\\x7f\\x9b\tb\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\r\n";
+    CHECK(strcmp(result.out, shown) == 0, "'%s'", result.out);
+    RUN(0, 0, "-q", "-p", hostile, "-n", "0", "--display-prompt");
+    CHECK(strcmp(result.out, hostile) == 0, "in a pipe '%s'", result.out);
+}
+
+static void check_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (int i = 0; i < 3; i++) {
+        RUN(0, numbers[i], "-p", "Once upon a time", "-n", "-2", "--temp", "0");
+        CHECK(WIFSIGNALED(result.status) && WTERMSIG(result.status) == numbers[i], "signal %d: status %d", numbers[i],
+              result.status);
+        CHECK(strstr(result.err, "phi: stop reason = interrupt\n"), "signal %d: '%s'", numbers[i], result.err);
+    }
+    RUN(IGNORE_INT, SIGINT, "-q", "-p", "Once upon a time", "-n", "20", "--temp", "0"); /* as under nohup */
+    CHECK(exit_code() == 0, "ignored SIGINT: status %d", result.status);
+}
+
+/* A prompt that takes longer than a second shows how far it is, on a terminal only, and wipes it out. */
+static void check_progress(void) {
+    static char prompt[4096];
+    for (int i = 0; i < 600; i++) memcpy(prompt + 6 * i, " house", 6);
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    RUN(ERR_TTY, 0, "-p", prompt, "-n", "0", "--isa", "scalar", "-t", "1", "-ub", "16", "--no-perf");
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    CHECK(exit_code() == 0, "status %d, '%s'", result.status, result.err);
+    const char *line = strstr(result.err, "\rprompt ");
+    if (!line && b.tv_sec - a.tv_sec < 2) {
+        SKIP("progress line: this machine reads 600 tokens too fast");
+        return;
+    }
+    CHECK(line && strstr(line, "/602 tokens, ") && strstr(line, " tok/s, ") && strstr(line, " s left"), "'%s'",
+          result.err);
+    CHECK(result.err[result.n_err - 1] == '\r' && result.err[result.n_err - 2] == ' ', "not erased: '%s'",
+          result.err);
+    RUN(0, 0, "-p", "Once", "-n", "0", "--no-perf");
+    CHECK(!strchr(result.err, '\r'), "'%s'", result.err);
+}
+
+int main(void) {
+    if (access("./phi", X_OK) != 0)
+        SKIP("no ./phi here");
+    else {
+        check_prompt_from_terminal();
+        check_output_to_terminal();
+        check_signals();
+        if (getenv("PHI_RUN") && *getenv("PHI_RUN"))
+            SKIP("progress line: too slow in an emulator");
+        else
+            check_progress();
+    }
+    return check_done("check_cli_terminal");
+}
