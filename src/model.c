@@ -369,7 +369,7 @@ static const char *mix_name(const struct phi_model *m) {
     for (uint64_t i = 0; i < m->gguf.n_tensor; i++) {
         const struct phi_gguf_tensor *t = &m->gguf.tensor[i];
         weights[t->type->index] += t->n_bytes / (uint64_t)t->type->bytes * (uint64_t)t->type->block;
-        if (weights[t->type->index] > weights[most]) most = t->type->index;
+        if (weights[t->type->index] > weights[most]) most = (int)t->type->index;
     }
     return m->gguf.n_tensor ? phi_types[most].name : "vocabulary only";
 }
