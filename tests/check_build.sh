@@ -37,7 +37,7 @@ lint "calls that Android's libc lacks" 'pthread_setaffinity_np|pthread_getaffini
 # ---- The tree ----
 everything=$(find Makefile README.md LICENSE models src include tests tools -type f ! -name '*.gguf' ! -name '*.npy' ! -name '*.bin')
 # shellcheck disable=SC2086
-none "paths of one machine" "$(grep -nE '/([w]ork|[h]ome|[r]oot|[f]arm|[t]mp)(/|\b)' $everything | grep -v '/proc/')"
+none "paths of one machine" "$(grep -nE '/([w]ork|[h]ome|[r]oot|[f]arm|[t]mp)(/|[^a-z]|$)' $everything | grep -v '/proc/')"
 none "sources that do not open with a comment" "$(for f in $sources $(find tests tools -name '*.sh' -o -name '*.py'); do
     head -n 1 "$f" | grep -qE '^(/\*|//|#|""")' || echo "$f"
 done)"
