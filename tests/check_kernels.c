@@ -356,9 +356,21 @@ static void check_elements(const struct phi_kernels *k, const struct phi_kernels
     check_floats(got, want, 2 * size);
 }
 
-static void fill_cache(void *p, size_t n, int cache, enum values vk) {
+/* n positions of a cache, whatever their order: values, or int8 and f16 scales at random. */
+static void fill_cache(void *p, size_t n, int cache, int hd, enum values vk) {
     float v;
-    for (size_t i = 0; i < n; i++) {
+    if (cache == PHI_CACHE_Q8_0) {
+        size_t bytes = phi_cache_bytes(cache, hd), per = n % PHI_KEY_GROUP == 0 ? PHI_KEY_GROUP : 1;
+        for (size_t i = 0; i < n; i += per, p = (uint8_t *)p + per * bytes) {
+            for (size_t j = 0; j < per * (size_t)hd; j++) ((int8_t *)p)[j] = (int8_t)((int)random_below(255) - 127);
+            for (size_t j = per * (size_t)hd; j < per * bytes; j += 2) {
+                fill_values(&v, 1, vk);
+                put_u16((uint8_t *)p + j, f16_from_f32(v));
+            }
+        }
+        return;
+    }
+    for (size_t i = 0; i < n * (size_t)hd; i++) {
         fill_values(&v, 1, vk == V_NOT_FINITE && random_below(97) ? V_RANDOM : vk);
         if (cache == PHI_CACHE_F32)
             memcpy((uint8_t *)p + 4 * i, &v, 4);
@@ -367,33 +379,45 @@ static void fill_cache(void *p, size_t n, int cache, enum values vk) {
     }
 }
 
-static void check_attention(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd,
-                            enum values vk) {
-    size_t bytes = cache == PHI_CACHE_F32 ? 4 : 2;
-    int n_group = 1 + (int)random_below(4), n_key = PHI_KEY_GROUP * n_group;
-    float *q = input(0, (size_t)hd * 4, 4);
-    fill_values(q, (size_t)hd, V_RANDOM);
-    size_t n = (size_t)n_key * (size_t)hd;
-    void *key = input(1, n * bytes, bytes);
-    fill_cache(key, n, cache, vk);
-    testing("%s scores[%d]: hd %d, %d groups, values %d", k->name, cache, hd, n_group, (int)vk);
-    float *got = output(2, (size_t)n_key * 4), *want = output(3, (size_t)n_key * 4);
-    scalar->scores[cache](q, key, hd, n_group, 0.125f, want);
-    k->scores[cache](q, key, hd, n_group, 0.125f, got);
-    check_floats(got, want, (size_t)n_key);
+static void check_scores(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd, int n_query,
+                         enum values vk) {
+    int n_group = 1 + (int)random_below(5), n_key = PHI_KEY_GROUP * n_group;
+    size_t n_q = (size_t)(n_query * hd), n_scale = (size_t)(n_query * (hd / 32)), ld = (size_t)n_key + random_below(9);
+    float *q = input(0, n_q * 4, 4), *q8_scale = input(2, n_scale * 4 + 4, 4);
+    int8_t *q8 = input(1, n_q, 64);
+    fill_values(q, n_q, V_RANDOM);
+    fill_values(q8_scale, n_scale, V_RANDOM);
+    for (size_t i = 0; i < n_q; i++) q8[i] = (int8_t)((int)random_below(255) - 127);
+    void *key = input(3, (size_t)n_key * phi_cache_bytes(cache, hd), cache == PHI_CACHE_F32 ? 4 : 2);
+    fill_cache(key, (size_t)n_key, cache, hd, vk);
+    testing("%s scores[%d]: hd %d, %d queries, %d groups, values %d", k->name, cache, hd, n_query, n_group, (int)vk);
+    size_t n = (size_t)(n_query - 1) * ld + (size_t)n_key;
+    float *got = output(4, n * 4), *want = output(5, n * 4);
+    struct phi_scores a = {q, q8, q8_scale, n_query, hd, n_group, key, 0.125f, want, ld};
+    scalar->scores[cache](&a);
+    a.score = got;
+    k->scores[cache](&a);
+    check_floats(got, want, n); /* gaps between rows are canaries too */
+}
 
+static void check_weighted(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd, int n_query,
+                           enum values vk) {
     int first = (int)random_below(40), end = first + 1 + (int)random_below(60);
-    testing("%s values[%d]: hd %d, keys %d..%d, values %d", k->name, cache, hd, first, end - 1, (int)vk);
-    float *p = input(0, (size_t)end * 4, 4);
-    fill_values(p, (size_t)end, V_RANDOM);
-    n = (size_t)end * (size_t)hd;
-    void *value = input(1, n * bytes, bytes);
-    fill_cache(value, n, cache, vk);
-    got = output(2, (size_t)hd * 4);
-    want = output(3, (size_t)hd * 4);
-    scalar->values[cache](p, value, hd, first, end, want);
-    k->values[cache](p, value, hd, first, end, got);
-    check_floats(got, want, (size_t)hd);
+    size_t ld_p = (size_t)end + random_below(9), ld_o = (size_t)hd + random_below(9);
+    size_t n_p = (size_t)(n_query - 1) * ld_p + (size_t)end, n = (size_t)(n_query - 1) * ld_o + (size_t)hd;
+    testing("%s values[%d]: hd %d, %d queries, keys %d..%d, values %d", k->name, cache, hd, n_query, first, end - 1, (int)vk);
+    float *p = input(0, n_p * 4, 4);
+    fill_values(p, n_p, V_RANDOM);
+    void *value = input(1, (size_t)end * phi_cache_bytes(cache, hd), cache == PHI_CACHE_F32 ? 4 : 2);
+    for (int j = 0; j < end; j++) fill_cache((uint8_t *)value + (size_t)j * phi_cache_bytes(cache, hd), 1, cache, hd, vk);
+    float *got = output(4, n * 4), *want = output(5, n * 4);
+    for (int i = 0; i < n_query; i++) fill_values(want + (size_t)i * ld_o, (size_t)hd, V_RANDOM);
+    memcpy(got, want, n * 4);
+    struct phi_values a = {p, ld_p, n_query, hd, first, end, value, want, ld_o};
+    scalar->values[cache](&a);
+    a.o = got;
+    k->values[cache](&a);
+    check_floats(got, want, n);
 }
 
 static void check_softmax(const struct phi_kernels *k, const struct phi_kernels *scalar, int first, int end,
@@ -446,8 +470,12 @@ static void check_level(const struct phi_kernels *k, const struct phi_kernels *s
         for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
             check_elements(k, scalar, lengths[i], (enum values)vk);
         for (size_t i = 0; i < sizeof head_dims / sizeof head_dims[0]; i++)
-            for (int cache = 0; cache < PHI_N_CACHE; cache++)
-                check_attention(k, scalar, cache, head_dims[i], (enum values)vk);
+            for (int cache = 0; cache < PHI_N_CACHE; cache++) {
+                if (cache == PHI_CACHE_Q8_0 && head_dims[i] % 32) continue;
+                int n_query = vk % 3 ? 1 + (int)random_below(16) : 1;
+                check_scores(k, scalar, cache, head_dims[i], n_query, (enum values)vk);
+                check_weighted(k, scalar, cache, head_dims[i], n_query, (enum values)vk);
+            }
     }
     for (int end = 1; end <= PHI_KEY_BLOCK; end += end < 40 ? 1 : 27)
         for (int kind = 0; kind < 5; kind++) {
@@ -591,11 +619,18 @@ static void bench_rest(const struct phi_kernels *k) {
     TIME(k, "swiglu, 8192", k->swiglu(x, w, y, 8192));
     TIME(k, "add, 3072", k->add(y, x, N));
     TIME(k, "f16_from_f32, 3072", k->f16_from_f32(x, h, N));
-    TIME(k, "scores f32, 256 keys, 96", k->scores[PHI_CACHE_F32](x, cache, HD, 16, 0.1f, y));
-    TIME(k, "scores f16, 256 keys, 96", k->scores[PHI_CACHE_F16](x, h, HD, 16, 0.1f, y));
     TIME(k, "softmax, 256", memcpy(y, x, 1024); k->softmax(y, 0, 256, &m, &l));
-    TIME(k, "values f32, 256 keys, 96", k->values[PHI_CACHE_F32](w, cache, HD, 0, 256, y));
-    TIME(k, "values f16, 256 keys, 96", k->values[PHI_CACHE_F16](w, h, HD, 0, 256, y));
+    static const char *const caches[PHI_N_CACHE] = {"f32", "f16", "q8_0"};
+    for (int type = 0; type < PHI_N_CACHE; type++)
+        for (int n = 1; n <= 16; n *= 16) {
+            char label[64];
+            struct phi_scores sc = {x, q, scale, n, HD, 16, type == PHI_CACHE_F32 ? (void *)cache : (void *)h, 0.1f, y, 256};
+            snprintf(label, sizeof label, "scores %s, 256 keys, 96, %d queries", caches[type], n);
+            TIME(k, label, k->scores[type](&sc));
+            struct phi_values va = {w, 256, n, HD, 0, 256, sc.key, y, HD};
+            snprintf(label, sizeof label, "values %s, 256 keys, 96, %d queries", caches[type], n);
+            TIME(k, label, memset(y, 0, (size_t)(n * HD) * 4); k->values[type](&va));
+        }
 }
 
 /* Arguments after --bench: names of types to be timed; else all, and the other slots. */
