@@ -358,7 +358,7 @@ int main(void) {
     unsigned long long rng = check_seed();
     struct vocabulary v;
     if (open_vocabulary(&v, "models", "demo.gguf")) {
-        CHECK(each_line(v.t, "tests/golden/tokenizer", "demo.jsonl", check_text) == 65, "demo.jsonl");
+        CHECK(each_line(v.t, "tests/golden/tokenizer", "demo.jsonl", check_text) == 67, "demo.jsonl");
         if (each_line(v.t, check_shared(), "demo-model/skills-q4_0.jsonl", check_chat) == 0)
 
             SKIP("chat prompts of the demo model: %s is absent", check_shared());

@@ -273,9 +273,12 @@ static void check_strange(void) {
                      "a",
                      9, NORMAL); /* no text is merged into it */
     add(&v, "", 0, CONTROL);
-    add(&v, "<0x61>", 0, BYTE); /* the byte a, again */
+    add(&v, "<0x61>", 0, BYTE); /* the bytes a and b, again */
     int both = add(&v, "aa", -0.0f, NORMAL);
     int space = add(&v, SPACE, -1000, NORMAL);
+    add(&v, "<0x62>", 0, BYTE);
+    int xy = add(&v, "xy", -0.0f, NORMAL);
+    add(&v, "yx", 0.0f, NORMAL); /* no better than -0: the leftmost wins */
     static const enum phi_gguf_type types[] = {PHI_GGUF_U8,  PHI_GGUF_I8,  PHI_GGUF_U16, PHI_GGUF_I16,
                                                PHI_GGUF_U32, PHI_GGUF_I32, PHI_GGUF_U64, PHI_GGUF_I64};
     for (int i = 0; i < 8; i++) { /* integers of every width */
@@ -292,6 +295,8 @@ static void check_strange(void) {
                   0, IDS(space, 3 + 0xff, both));
         check_ids(&o, TEXT("<0x61>"), PHI_PARSE_SPECIAL,
                   IDS(space, 3 + '<', 3 + '0', 3 + 'x', 3 + '6', 3 + '1', 3 + '>'));
+        check_ids(&o, TEXT("b"), 0, IDS(space, 3 + 'b'));
+        check_ids(&o, TEXT("xyx"), 0, IDS(space, xy, 3 + 'x'));
         size_t n;
         const char *s = phi_tokenizer_bytes(o.t, nul, false, &n);
         CHECK(n == 2 && memcmp(s, "a\0", 2) == 0, "a NUL in a token");

@@ -25,7 +25,7 @@ PLAIN = [
 SPECIAL = [
     "<|user|>\nHi<|end|>\n<|assistant|>\n", "<|system|>\nBe short.<|end|>\n<|user|>\nWhat is 2 + 2?<|end|>\n<|assistant|>\n",
     "<|end|>", "<|end|><|end|>", "<|end", "<|<|end|>|>", "<s>a", "<s> a", "a </s> b", "<unk> x", "<|endoftext|> z", "<|user|> \t\r\n\v\fz",
-    "<|user|>\u00a0\u2003\u3000\u0085z", "<|user|>\u200bz", "[PAD2011]", "<|placeholder6|>  <|placeholder7|>", "x<|user|>y", "<|image|>", "", " ",
+    "<|user|>\u00a0\u2003\u3000\u0085z", "<|user|>\u200bz", "<|user|>\x1cz", "<|user|>\x0ez", "[PAD2011]", "<|placeholder6|>  <|placeholder7|>", "x<|user|>y", "<|image|>", "", " ",
     "\n<|end|>\n",
 ]
 
