@@ -267,13 +267,10 @@ static void check_strange(void) {
     int a = add(&v, "a", -5, NORMAL);
     int nul = add_n(&v, "a\0", 2, -1, NORMAL);
     add(&v, "", 7, NORMAL);
-    add(&v, "a", -1, NORMAL); /* again: the first wins */
-    int broken = add(&v,
-                     "\xff"
-                     "a",
-                     9, NORMAL); /* no text is merged into it */
+    add(&v, "a", -1, NORMAL);                 /* again: the first wins */
+    int broken = add(&v, "\377a", 9, NORMAL); /* no text is merged into it */
     add(&v, "", 0, CONTROL);
-    add(&v, "<0x61>", 0, BYTE); /* the bytes a and b, again */
+    add(&v, "<0x61>", 0, BYTE); /* the byte a, again; and b below */
     int both = add(&v, "aa", -0.0f, NORMAL);
     int space = add(&v, SPACE, -1000, NORMAL);
     add(&v, "<0x62>", 0, BYTE);

@@ -3,8 +3,8 @@
     pip install sentencepiece
     python3 tools/tokenizer_golden.py TOKENIZER.MODEL > tests/golden/tokenizer/demo.jsonl
 
-TOKENIZER.MODEL is the SentencePiece model that the demo model was trained with. Lines with "special" have control tokens in them:
-each plain segment between two of them is tokenised on its own, and white space behind one is dropped where STRIP says so."""
+TOKENIZER.MODEL is the SentencePiece model that the demo model was trained with. Lines with "parse_special" have control tokens in
+them: each plain segment between two of them is tokenised on its own, and white space behind one is dropped where STRIP says so."""
 import json
 import re
 import sys
