@@ -2,9 +2,9 @@
 # model, from the top of the checkout. $PHI_RUN is put before the program (an emulator). Answers that are compared word by word
 # are those that the original implementation gave for the same weights.
 build=$1
-top=$(pwd)
+top=$(pwd -P)
 dir=$build/tests/cli
-case $dir in /*) full=$dir ;; *) full=$full ;; esac
+case $dir in /*) full=$dir ;; *) full=$top/$dir ;; esac
 demo=models/demo.gguf
 passed=0 failed=0 skipped=0
 program=./phi

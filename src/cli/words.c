@@ -66,25 +66,30 @@ bool cli_parse_list(const char *word, struct cli_list *v) {
     }
 }
 
+static bool separates_ids(char c) {
+    return c == ',' || c == '[' || c == ']' || isspace((unsigned char)c);
+}
+
 int cli_parse_ids(const char *name, const char *text, size_t n_bytes, int n_vocab, int32_t **ids, size_t *n) {
     size_t room = n_bytes / 2 + 1, count = 0, i = 0;
     int32_t *out = phi_alloc(room, sizeof *out);
     if (!out) return cli_fail(CLI_MEMORY, "not enough memory for %zu token ids", room);
     while (i < n_bytes) {
-        unsigned char c = (unsigned char)text[i];
-        if (isspace(c) || c == ',' || c == '[' || c == ']') {
+        if (separates_ids(text[i])) {
             i++;
             continue;
         }
         size_t begin = i;
         int64_t id = 0;
-        for (; i < n_bytes && text[i] >= '0' && text[i] <= '9'; i++)
-            if (id <= INT_MAX) id = id * 10 + (text[i] - '0');
-        bool ends = i == n_bytes || strchr(",[] \t\r\n\v\f", text[i]) != NULL;
-        if (i == begin || !ends || text[i < n_bytes ? i : begin] == 0 || id >= n_vocab) {
-            while (i < n_bytes && i - begin < 40 && !strchr(",[] \t\r\n\v\f", text[i])) i++;
+        bool good = true;
+        for (; i < n_bytes && !separates_ids(text[i]); i++) {
+            good = good && text[i] >= '0' && text[i] <= '9' && id < n_vocab;
+            if (good) id = id * 10 + (text[i] - '0');
+        }
+        if (!good || id >= n_vocab) {
+            int shown = i - begin < 40 ? (int)(i - begin) : 40;
             phi_free(out);
-            return cli_fail(CLI_USAGE, "%s: '%.*s' is not a token id (0 to %d)", name, (int)(i - begin), text + begin,
+            return cli_fail(CLI_USAGE, "%s: '%.*s' is not a token id (0 to %d)", name, shown, text + begin,
                             n_vocab - 1);
         }
         out[count++] = (int32_t)id;
