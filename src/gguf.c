@@ -26,6 +26,7 @@ enum {
     KV_BYTES = 8 + 1 + 4 + 1,             /* the least that a key with its value takes */
     TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8, /* the least that an entry of the tensor table takes */
     MAX_KEY = 65536,                      /* the specification says 2^16 - 1; also the most for the text of a token */
+    MAX_COUNT = 65536,                    /* keys, tensors: real files have some 30 and 250; bounds time and memory */
     MAX_NAME = 63,                        /* GGML_MAX_NAME with its NUL is 64 */
     MAX_DIM = INT32_MAX,
     MAX_ALIGNMENT = 65536,
@@ -132,6 +133,8 @@ static int read_header(struct phi_gguf *g, struct phi_cursor *c, phi_error *err)
     if (g->n_tensor > left / TENSOR_BYTES)
         return bad(g, err, "header claims %" PRIu64 " tensors, the file has room for %" PRIu64 "; %s", g->n_tensor,
                    left / TENSOR_BYTES, again);
+    if (g->n_kv > MAX_COUNT) return bad(g, err, "%" PRIu64 " keys, the most is %d", g->n_kv, MAX_COUNT);
+    if (g->n_tensor > MAX_COUNT) return bad(g, err, "%" PRIu64 " tensors, the most is %d", g->n_tensor, MAX_COUNT);
     if (g->n_kv == 0) return bad(g, err, "the header claims 0 keys; %s", again);
     return PHI_OK;
 }

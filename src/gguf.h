@@ -50,7 +50,7 @@ struct phi_gguf {
  * Accepted: no tensors, bytes behind the last tensor, gaps between tensors, tensors in any order, any alignment that is a power
  * of two up to 64 KiB, strings that are not UTF-8 or contain NUL, keys nobody knows, a set of split.count 1.
  * Refused: keys or tensor names that are empty, too long, not UTF-8, with NUL inside, or there twice; nested arrays; tensors of
- * a type that is not in quant.def; everything that points outside the file. */
+ * a type that is not in quant.def; more than 65536 keys or tensors; everything that points outside the file. */
 int phi_gguf_open(const char *path, struct phi_gguf *out, phi_error *err);
 void phi_gguf_close(struct phi_gguf *g); /* a zeroed one is fine; leaves it zeroed */
 

@@ -1,12 +1,14 @@
 /* The GGUF reader against files that it must read exactly, files that it must refuse with the right words, and files
  * damaged at random. Files are made with gguf_writer.h in a directory of their own, removed at the end. */
 #include "../src/memory.h"
+#include "gguf_sound.h"
 #include "gguf_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,42 +20,6 @@ static void set_path(const char *name) {
 }
 
 /* ---- What must hold for every answer -------------------------------------------------------------------------- */
-
-static bool inside(const struct phi_gguf *g, const void *p, uint64_t n) {
-    const uint8_t *at = p;
-    return at >= g->file.data && at <= g->file.data + g->file.size &&
-           n <= (uint64_t)(g->file.data + g->file.size - at);
-}
-
-/* Everything that the result points at lies in the file and is what it claims to be. Reads all of it. */
-static bool is_sound(const struct phi_gguf *g) {
-    volatile uint8_t sink = 0;
-    uint64_t n_bytes = 0;
-    for (uint64_t i = 0; i < g->n_kv; i++) {
-        const struct phi_gguf_kv *kv = &g->kv[i];
-        if (!inside(g, kv->key.s, kv->key.n) || !inside(g, kv->data, kv->n_bytes)) return false;
-        if (kv->element != PHI_GGUF_STRING) {
-            if (kv->n_bytes != kv->n * phi_gguf_type_size(kv->element)) return false;
-            continue;
-        }
-        const uint8_t *at = kv->data;
-        for (uint64_t k = 0; k < kv->n; k++) {
-            struct phi_str s = phi_gguf_next_str(&at);
-            if (!inside(g, s.s, s.n)) return false;
-        }
-        if (at != kv->data + kv->n_bytes) return false;
-    }
-    for (uint64_t i = 0; i < g->n_tensor; i++) {
-        const struct phi_gguf_tensor *t = &g->tensor[i];
-        if (!inside(g, t->name.s, t->name.n) || !inside(g, t->data, t->n_bytes) || !t->n_bytes) return false;
-        uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
-        if (t->n_bytes != n / (uint64_t)t->type->block * (uint64_t)t->type->bytes) return false;
-        if ((uint64_t)(t->data - g->file.data) % g->alignment) return false;
-        sink = (uint8_t)(sink + t->data[0] + t->data[t->n_bytes - 1]);
-        n_bytes += t->n_bytes;
-    }
-    return n_bytes == g->tensor_bytes && n_bytes <= g->file.size;
-}
 
 /* Opens path; what must be refused must be refused with this status and these words. */
 static void refuse_as(const char *what, int status, const char *words) {
@@ -79,7 +45,7 @@ static bool opens(const char *what, struct phi_gguf *g) {
     phi_error err = {""};
     int got = phi_gguf_open(path, g, &err);
     CHECK(got == 0 && !err.text[0], "%s: status %d: %s", what, got, err.text);
-    if (got == 0) CHECK(is_sound(g), "%s: the result points outside", what);
+    if (got == 0) CHECK(gguf_is_sound(g), "%s: the result points outside", what);
     return got == 0;
 }
 
@@ -487,6 +453,15 @@ static void check_objects(void) {
           "%s", err.text);
     CHECK(phi_gguf_open("no\nsuch\x1b.gguf", &g, &err) == PHI_MODEL && !strncmp(err.text, "no?such?.gguf: ", 15),
           "%s", err.text);
+    struct rlimit limit, none;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        none = limit;
+        none.rlim_cur = 0;
+        setrlimit(RLIMIT_NOFILE, &none);
+        set_path("text.gguf");
+        refuse("no descriptor left", "Too many open files");
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
     if (geteuid() == 0) {
         SKIP("no permission: root has every permission");
     } else {
@@ -736,6 +711,38 @@ static void check_many(void) {
     }
 }
 
+/* As many keys and tensors as may be, and one more. */
+static void check_most(void) {
+    static const uint8_t entry[64];
+    struct phi_gguf g;
+    set_path("most.gguf");
+    for (int tensors = 0; tensors < 2; tensors++) {
+        struct gguf_writer w = gguf_begin(3);
+        gguf_u32(&w, "general.alignment", 1);
+        for (int i = 1; !tensors && i < 65536; i++) { /* not by gguf_u32(): its marks are not needed here */
+            gguf_number(&w.kv, 4, 8);
+            gguf_number(
+                &w.kv, (uint64_t)(0x40404040 | (i & 15) | (i >> 4 & 15) << 8 | (i >> 8 & 15) << 16 | (i >> 12) << 24),
+                4);
+            gguf_append(&w.kv, entry, 5); /* u8 0 */
+        }
+        if (!tensors) w.n_kv = 65536;
+        gguf_end(&w);
+        gguf_append(&w.file, entry, sizeof entry);
+        gguf_save(&w, path);
+        if (!tensors && opens("65536 keys", &g)) phi_gguf_close(&g);
+        if (tensors)
+            w.n_tensor = 65537;
+        else
+            w.n_kv++;
+        gguf_end(&w);
+        for (int i = 0; i < 65537; i++) gguf_append(&w.file, entry, 33);
+        gguf_save(&w, path);
+        gguf_free(&w);
+        refuse("one too many", tensors ? "65537 tensors, the most is 65536" : "65537 keys, the most is 65536");
+    }
+}
+
 /* Files that other programs wrote. Numbers read with an independent reader. */
 static void check_real(void) {
     struct phi_gguf g;
@@ -806,7 +813,7 @@ static void check_mutations(void) {
         int status = phi_gguf_open(path, &g, &err);
         if (status == 0) {
             opened++;
-            if (!is_sound(&g) || err.text[0]) wrong++;
+            if (!gguf_is_sound(&g) || err.text[0]) wrong++;
         } else if (status != PHI_MODEL || !err.text[0] || strchr(err.text, '\n')) {
             wrong++;
         }
@@ -860,6 +867,7 @@ int main(int argc, char **argv) {
     check_content();
     check_getters();
     check_many();
+    check_most();
     check_alignments();
     check_defects();
     check_own_keys();
