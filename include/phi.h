@@ -89,6 +89,7 @@ struct phi_session_options {
     int n_threads_batch;              /* threads of a pass with several tokens; -1 = n_threads */
     bool force_threads;               /* false: never more threads than cores */
     int n_ubatch;                     /* most tokens in one pass */
+    int window;                       /* keys that a token sees, itself included; 0 = all; -1 = what the model was made with */
     enum phi_kv_type type_k, type_v;  /* how keys and values are kept */
     const char *isa;                  /* an instruction set of phi_isa_names(), or NULL for the best of this CPU */
 };
@@ -100,7 +101,7 @@ int phi_session_open(const phi_model *model, const struct phi_session_options *o
 void phi_session_close(phi_session *session);
 
 struct phi_session_info {
-    int n_ctx, n_threads, n_threads_batch, n_ubatch;
+    int n_ctx, n_threads, n_threads_batch, n_ubatch, window;
     const char *isa;          /* the instruction set in use */
     uint64_t kv_bytes;        /* of the whole KV cache */
     uint64_t scratch_bytes;   /* everything else */

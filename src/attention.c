@@ -6,14 +6,14 @@
 
 #include <string.h>
 
-size_t phi_attention_first(const struct phi_model *m, size_t position) {
-    size_t window = (size_t)m->window;
+size_t phi_attention_first(const struct phi_session *s, size_t position) {
+    size_t window = (size_t)s->window;
     return window && position >= window ? position - window + 1 : 0;
 }
 
 /* Keys of the block at `block` that the query at `position` sees: first <= j < end; none if first >= end. */
-static int first_in_block(const struct phi_model *m, size_t position, size_t block) {
-    size_t from = phi_attention_first(m, position);
+static int first_in_block(const struct phi_session *s, size_t position, size_t block) {
+    size_t from = phi_attention_first(s, position);
     return from <= block ? 0 : from - block < PHI_KEY_BLOCK ? (int)(from - block) : PHI_KEY_BLOCK;
 }
 
@@ -25,7 +25,7 @@ static int end_in_block(size_t position, size_t block) {
 struct tile {
     const struct phi_session *s;
     struct phi_scratch *scratch;
-    const char *keys, *values;
+    int layer, group;
     size_t position;                                    /* of query 0 */
     int n_query, per_token;                             /* query i stands at position + i / per_token */
     float largest[PHI_QUERY_TILE], sum[PHI_QUERY_TILE]; /* sum 0: no block yet */
@@ -38,34 +38,62 @@ static size_t position_of(const struct tile *t, int i) {
 static void add_values(const struct tile *t, size_t block, int q0, int n_query, int first, int end) {
     const struct phi_session *s = t->s;
     int hd = s->model->head_dim;
-    if (first >= end) return;
-    s->kernels.values[s->type_v](&(struct phi_values){
-        .p = t->scratch->scores + q0 * PHI_KEY_BLOCK,
-        .ld_p = PHI_KEY_BLOCK,
-        .n_query = n_query,
-        .hd = hd,
-        .first = first,
-        .end = end,
-        .value = t->values + block * phi_cache_bytes(s->type_v, hd),
-        .o = t->scratch->block_out + q0 * hd,
-        .ld_o = (size_t)hd,
-    });
+    while (first < end) {
+        struct phi_run run = phi_cache_run(s, t->layer, t->group, block + (size_t)first);
+        int n = run.n < (size_t)(end - first) ? (int)run.n : end - first;
+        s->kernels.values[s->type_v](&(struct phi_values){
+            .p = t->scratch->scores + q0 * PHI_KEY_BLOCK + first,
+            .ld_p = PHI_KEY_BLOCK,
+            .n_query = n_query,
+            .hd = hd,
+            .first = 0,
+            .end = n,
+            .value = run.values,
+            .o = t->scratch->block_out + q0 * hd,
+            .ld_o = (size_t)hd,
+        });
+        first += n;
+    }
+}
+
+/* Scores of queries q0 .. q1-1 with the keys first <= j < end of the block; both multiples of a group. */
+static void score_keys(const struct tile *t, size_t block, int q0, int q1, int first, int end) {
+    const struct phi_session *s = t->s;
+    const struct phi_scratch *scratch = t->scratch;
+    int hd = s->model->head_dim;
+    while (first < end) {
+        struct phi_run run = phi_cache_run(s, t->layer, t->group, block + (size_t)first);
+        int n = run.n < (size_t)(end - first) ? (int)run.n : end - first;
+        s->kernels.scores[s->type_k](&(struct phi_scores){
+            .q = scratch->query + q0 * hd,
+            .q8 = scratch->query8 + q0 * hd,
+            .q8_scale = scratch->query8_scale + q0 * (hd / 32),
+            .n_query = q1 - q0,
+            .hd = hd,
+            .n_group = n / PHI_KEY_GROUP,
+            .key = run.keys,
+            .scale = 1.0f / sqrtf((float)hd),
+            .score = scratch->scores + q0 * PHI_KEY_BLOCK + first,
+            .ld_score = PHI_KEY_BLOCK,
+        });
+        first += n;
+    }
 }
 
 /* Weighted values of queries q0 .. q1-1: what all of them see goes through the kernel together, the rest one by one.
  * Keys ascend for each query. */
 static void weigh_values(const struct tile *t, size_t block, int q0, int q1) {
-    const struct phi_model *m = t->s->model;
-    int common_first = first_in_block(m, position_of(t, q1 - 1), block),
+    const struct phi_session *s = t->s;
+    int common_first = first_in_block(s, position_of(t, q1 - 1), block),
         common_end = end_in_block(position_of(t, q0), block);
     if (common_first > common_end) common_first = common_end;
     for (int i = q0; i < q1; i++) {
-        int first = first_in_block(m, position_of(t, i), block);
+        int first = first_in_block(s, position_of(t, i), block);
         add_values(t, block, i, 1, first, common_first);
     }
     add_values(t, block, q0, q1 - q0, common_first, common_end);
     for (int i = q0; i < q1; i++) {
-        int first = first_in_block(m, position_of(t, i), block), end = end_in_block(position_of(t, i), block);
+        int first = first_in_block(s, position_of(t, i), block), end = end_in_block(position_of(t, i), block);
         add_values(t, block, i, 1, first > common_end ? first : common_end, end);
     }
 }
@@ -73,27 +101,15 @@ static void weigh_values(const struct tile *t, size_t block, int q0, int q1) {
 /* The block's part of queries q0 .. q1-1, each of which sees a key of it, folded into theirs so far. */
 static void fold_block(struct tile *t, size_t block, int q0, int q1) {
     const struct phi_session *s = t->s;
-    const struct phi_model *m = s->model;
     const struct phi_kernels *k = &s->kernels;
     struct phi_scratch *scratch = t->scratch;
-    int hd = m->head_dim;
-    int group0 = first_in_block(m, position_of(t, q0), block) / PHI_KEY_GROUP;
-    int group1 = (end_in_block(position_of(t, q1 - 1), block) + PHI_KEY_GROUP - 1) / PHI_KEY_GROUP;
-    k->scores[s->type_k](&(struct phi_scores){
-        .q = scratch->query + q0 * hd,
-        .q8 = scratch->query8 + q0 * hd,
-        .q8_scale = scratch->query8_scale + q0 * (hd / 32),
-        .n_query = q1 - q0,
-        .hd = hd,
-        .n_group = group1 - group0,
-        .key = t->keys + (block + (size_t)(group0 * PHI_KEY_GROUP)) * phi_cache_bytes(s->type_k, hd),
-        .scale = 1.0f / sqrtf((float)hd),
-        .score = scratch->scores + q0 * PHI_KEY_BLOCK + group0 * PHI_KEY_GROUP,
-        .ld_score = PHI_KEY_BLOCK,
-    });
+    int hd = s->model->head_dim;
+    int first = first_in_block(s, position_of(t, q0), block), end = end_in_block(position_of(t, q1 - 1), block);
+    score_keys(t, block, q0, q1, first / PHI_KEY_GROUP * PHI_KEY_GROUP,
+               (end + PHI_KEY_GROUP - 1) / PHI_KEY_GROUP * PHI_KEY_GROUP);
     float m_b[PHI_QUERY_TILE], l_b[PHI_QUERY_TILE];
     for (int i = q0; i < q1; i++)
-        k->softmax(scratch->scores + i * PHI_KEY_BLOCK, first_in_block(m, position_of(t, i), block),
+        k->softmax(scratch->scores + i * PHI_KEY_BLOCK, first_in_block(s, position_of(t, i), block),
                    end_in_block(position_of(t, i), block), &m_b[i], &l_b[i]);
     memset(scratch->block_out + q0 * hd, 0, (size_t)((q1 - q0) * hd) * sizeof(float));
     weigh_values(t, block, q0, q1);
@@ -119,8 +135,8 @@ void phi_attention(const struct phi_session *s, int layer, int group, size_t pos
     int hd = m->head_dim;
     struct tile t = {.s = s,
                      .scratch = scratch,
-                     .keys = phi_session_keys(s, layer, group),
-                     .values = phi_session_values(s, layer, group),
+                     .layer = layer,
+                     .group = group,
                      .position = position,
                      .n_query = n_query,
                      .per_token = per_token};
@@ -130,62 +146,13 @@ void phi_attention(const struct phi_session *s, int layer, int group, size_t pos
                                       scratch->query8_scale + i * (hd / 32), scratch->query8_sum);
         }
     size_t last = position_of(&t, n_query - 1);
-    for (size_t block = phi_attention_first(m, position) / PHI_KEY_BLOCK * PHI_KEY_BLOCK; block <= last;
+    for (size_t block = phi_attention_first(s, position) / PHI_KEY_BLOCK * PHI_KEY_BLOCK; block <= last;
          block += PHI_KEY_BLOCK) {
         int q0 = 0, q1 = n_query;
         while (end_in_block(position_of(&t, q0), block) == 0) q0++;
-        while (first_in_block(m, position_of(&t, q1 - 1), block) == PHI_KEY_BLOCK) q1--;
+        while (first_in_block(s, position_of(&t, q1 - 1), block) == PHI_KEY_BLOCK) q1--;
         if (q0 < q1) fold_block(&t, block, q0, q1);
     }
     for (int i = 0; i < n_query; i++)
         for (int d = 0; d < hd; d++) scratch->out[i * hd + d] /= t.sum[i];
-}
-
-/* ---- Into the cache ---- */
-
-/* f16 of the scales of a rounded row */
-static void scales_to_f16(const struct phi_session *s, const struct phi_scratch *scratch, uint16_t *to) {
-    s->kernels.f16_from_f32(scratch->query8_scale, to, s->model->head_dim / 32);
-}
-
-static void put_value(const struct phi_session *s, const float *v, void *row, const struct phi_scratch *scratch) {
-    int hd = s->model->head_dim;
-    if (s->type_v == PHI_CACHE_F32) memcpy(row, v, (size_t)hd * sizeof *v);
-    if (s->type_v == PHI_CACHE_F16) s->kernels.f16_from_f32(v, row, hd);
-    if (s->type_v == PHI_CACHE_Q8_0) {
-        s->kernels.quantize_q8_32(v, hd, row, scratch->query8_scale, scratch->query8_sum);
-        scales_to_f16(s, scratch, (uint16_t *)(void *)((char *)row + hd));
-    }
-}
-
-/* The key of position i of its group: strided stores, see the layouts in kernels.h. */
-static void put_key(const struct phi_session *s, const float *k, void *group, size_t i,
-                    const struct phi_scratch *scratch) {
-    int hd = s->model->head_dim;
-    if (s->type_k == PHI_CACHE_F32) {
-        float *to = (float *)group + i;
-        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = k[d];
-    }
-    if (s->type_k == PHI_CACHE_F16) {
-        uint16_t *to = (uint16_t *)group + i;
-        s->kernels.f16_from_f32(k, scratch->half, hd);
-        for (int d = 0; d < hd; d++) to[d * PHI_KEY_GROUP] = scratch->half[d];
-    }
-    if (s->type_k == PHI_CACHE_Q8_0) {
-        char *to = (char *)group + 4 * i;
-        uint16_t *scale = (uint16_t *)(void *)((char *)group + hd * PHI_KEY_GROUP) + i;
-        s->kernels.quantize_q8_32(k, hd, scratch->query8, scratch->query8_scale, scratch->query8_sum);
-        scales_to_f16(s, scratch, scratch->half);
-        for (int d = 0; d < hd; d += 4) memcpy(to + d * PHI_KEY_GROUP, scratch->query8 + d, 4);
-        for (int b = 0; b < hd / 32; b++) scale[b * PHI_KEY_GROUP] = scratch->half[b];
-    }
-}
-
-void phi_cache_put(const struct phi_session *s, int layer, int group, size_t position, const float *k, const float *v,
-                   const struct phi_scratch *scratch) {
-    int hd = s->model->head_dim;
-    char *keys = phi_session_keys(s, layer, group), *values = phi_session_values(s, layer, group);
-    put_key(s, k, keys + position / PHI_KEY_GROUP * PHI_KEY_GROUP * phi_cache_bytes(s->type_k, hd),
-            position % PHI_KEY_GROUP, scratch);
-    put_value(s, v, values + position * phi_cache_bytes(s->type_v, hd), scratch);
 }

@@ -86,6 +86,7 @@ static void rotate_and_store(void *arg, int g, int thread) {
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     int hd = m->head_dim, half = m->n_rot / 2, n_q = m->n_head / m->n_head_kv;
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
+    phi_cache_begin(s, p->index, g);
     for (int t = 0; t < p->n; t++) {
         const float *c = s->rope_cos + (size_t)t * (size_t)half, *sine = s->rope_sin + (size_t)t * (size_t)half;
         float *q = s->qkv + (size_t)t * width + (size_t)(g * n_q * hd);
@@ -131,6 +132,13 @@ static void attend(void *arg, int chunk, int thread) {
     for (int t = 0; t < tokens; t++)
         memcpy(s->attended.kind[PHI_ACT_F32].f + (size_t)(t0 + t) * out_width + of_head, scratch.out + t * heads * hd,
                bytes);
+}
+
+/* chunk = KV head */
+static void commit(void *arg, int g, int thread) {
+    struct pass *p = arg;
+    (void)thread;
+    phi_cache_commit(p->s, p->index, g, p->n);
 }
 
 /* chunk = token */
@@ -184,6 +192,7 @@ static void layer(struct pass *p) {
     run(p, qkv_rows, chunks(l->wq.rows, ROWS) + 2 * chunks(l->wk.rows, ROWS));
     run(p, rotate_and_store, m->n_head_kv);
     run(p, attend, m->n_head_kv * tiles_per_group(m) * chunks(p->n, tile_tokens(m)));
+    if (phi_cache_is_ring(s)) run(p, commit, m->n_head_kv);
     run(p, round_attended, p->n);
     add_matmul(p, &l->wo, &s->attended);
     norm(p, l->ffn_norm, s->h, phi_mat_kinds(&l->gate) | phi_mat_kinds(&l->up), p->n);
@@ -198,6 +207,7 @@ void phi_forward(struct phi_session *s, int n) {
         phi_type_decode_row(m->embedding.type,
                             m->embedding.data + (size_t)s->ids[s->n_past + (size_t)t] * m->embedding.row_bytes,
                             s->h + (size_t)t * (size_t)m->n_embd, (size_t)m->n_embd);
+    s->stage_base = s->n_past / PHI_KEY_GROUP * PHI_KEY_GROUP;
     phi_rope_fill(m, s->rope_list, p.first, n, s->rope_cos, s->rope_sin);
     for (p.index = 0; p.index < m->n_layer; p.index++) {
         p.layer = &m->layer[p.index];

@@ -14,6 +14,7 @@ struct phi_session_options phi_session_options_default(void) {
         .n_threads = -1,
         .n_threads_batch = -1,
         .n_ubatch = 512,
+        .window = -1,
         .type_k = PHI_KV_F16,
         .type_v = PHI_KV_F16,
     };
@@ -102,22 +103,24 @@ static void needed_kinds(const struct phi_model *m, unsigned *in, unsigned *atte
     }
 }
 
-static size_t padded_context(const struct phi_session *s) {
-    return round_up((size_t)s->n_ctx, PHI_KEY_GROUP);
-}
-
 /* Hand out the whole arena for s->n_ctx; base NULL measures. Returns its size, 0 if it overflows. */
 static size_t carve_session(struct phi_session *s, char *base) {
     const struct phi_model *m = s->model;
     struct carver c = {.base = base};
     size_t n = (size_t)s->n_ubatch, heads = (size_t)(m->n_head + 2 * m->n_head_kv), hd = (size_t)m->head_dim;
-    size_t kv_rows = padded_context(s) * (size_t)m->n_layer;
+    s->cache_rows = phi_cache_rows(s->n_ctx, s->window);
+    s->stage_rows = phi_cache_is_ring(s) ? round_up(n, PHI_KEY_GROUP) + PHI_KEY_GROUP : 0;
+    size_t key_bytes = phi_cache_bytes(s->type_k, m->head_dim), value_bytes = phi_cache_bytes(s->type_v, m->head_dim);
+    size_t kv_rows = s->cache_rows * (size_t)m->n_layer * (size_t)m->n_head_kv;
+    size_t staged = s->stage_rows * (size_t)m->n_head_kv;
     unsigned in, attended, hidden;
     needed_kinds(m, &in, &attended, &hidden);
 
-    s->keys = carve(&c, kv_rows * (size_t)m->n_head_kv, phi_cache_bytes(s->type_k, m->head_dim));
-    s->values = carve(&c, kv_rows * (size_t)m->n_head_kv, phi_cache_bytes(s->type_v, m->head_dim));
+    s->keys = carve(&c, kv_rows, key_bytes);
+    s->values = carve(&c, kv_rows, value_bytes);
     s->kv_bytes = c.used;
+    s->stage_keys = carve(&c, staged, key_bytes);
+    s->stage_values = carve(&c, staged, value_bytes);
     s->ids = carve(&c, (size_t)s->n_ctx, sizeof *s->ids);
     s->h = carve(&c, n * (size_t)m->n_embd, sizeof *s->h);
     s->out = carve(&c, n * (size_t)m->n_embd, sizeof *s->out);
@@ -136,16 +139,6 @@ static size_t carve_session(struct phi_session *s, char *base) {
     int threads = s->n_threads > s->n_threads_batch ? s->n_threads : s->n_threads_batch;
     s->thread = carve(&c, (size_t)threads, s->thread_bytes);
     return c.overflow || one.overflow ? 0 : c.used;
-}
-
-void *phi_session_keys(const struct phi_session *s, int layer, int head) {
-    size_t at = (size_t)layer * (size_t)s->model->n_head_kv + (size_t)head;
-    return s->keys + at * padded_context(s) * phi_cache_bytes(s->type_k, s->model->head_dim);
-}
-
-void *phi_session_values(const struct phi_session *s, int layer, int head) {
-    size_t at = (size_t)layer * (size_t)s->model->n_head_kv + (size_t)head;
-    return s->values + at * padded_context(s) * phi_cache_bytes(s->type_v, s->model->head_dim);
 }
 
 /* The longest context up to s->n_ctx whose arena takes at most n_bytes; 0 if none does. Leaves s->n_ctx as it was. */
@@ -208,6 +201,10 @@ static int check_options(const struct phi_model *m, const struct phi_session_opt
                         o->n_ctx, m->n_ctx_train);
     if (o->n_ubatch < 1 || o->n_ubatch > MAX_UBATCH)
         return phi_fail(err, PHI_USAGE, "%d tokens in a pass are out of range: 1 to %d", o->n_ubatch, MAX_UBATCH);
+    if (o->window < -1)
+        return phi_fail(err, PHI_USAGE,
+                        "a window of %d tokens is out of range: 1 or more, 0 for none, -1 for the model's",
+                        o->window);
     if (o->n_threads == 0 || o->n_threads < -1 || o->n_threads > MAX_THREAD)
         return phi_fail(err, PHI_USAGE, "%d threads are out of range: 1 to %d, or -1", o->n_threads, MAX_THREAD);
     if (o->n_threads_batch == 0 || o->n_threads_batch < -1 || o->n_threads_batch > MAX_THREAD)
@@ -231,6 +228,7 @@ int phi_session_open(const phi_model *m, const struct phi_session_options *optio
     if (!s) return phi_fail(err, PHI_MEMORY, "not enough memory for a session");
     s->model = m;
     s->n_ctx = o.n_ctx ? o.n_ctx : m->n_ctx_train;
+    s->window = o.window < 0 ? m->window : o.window < m->n_ctx_train ? o.window : 0;
     s->n_ubatch = o.n_ubatch < s->n_ctx ? o.n_ubatch : s->n_ctx;
     s->n_threads = thread_count(o.n_threads, phi_cores_fast(), o.force_threads);
     s->n_threads_batch = thread_count(o.n_threads_batch, s->n_threads, o.force_threads);
@@ -290,6 +288,7 @@ void phi_session_get_info(const phi_session *s, struct phi_session_info *out) {
                                      .n_threads = s->n_threads,
                                      .n_threads_batch = s->n_threads_batch,
                                      .n_ubatch = s->n_ubatch,
+                                     .window = s->window,
                                      .isa = s->kernels.name,
                                      .kv_bytes = s->kv_bytes,
                                      .scratch_bytes = s->arena_bytes - s->kv_bytes};
@@ -321,8 +320,10 @@ const phi_model *phi_session_model(const phi_session *s) {
 int phi_session_rewind(phi_session *s, size_t n, phi_error *err) {
     if (n > s->n_past)
         return phi_fail(err, PHI_USAGE, "cannot rewind to %zu tokens: the session holds %zu", n, s->n_past);
-    if (n < s->n_past) s->has_logits = false;
+    if (n == s->n_past) return 0;
+    s->has_logits = false;
     s->n_past = n;
+    if (n && phi_attention_first(s, n) < phi_cache_oldest(s)) s->stale = true;
     return 0;
 }
 
@@ -358,13 +359,15 @@ static int give_rows(struct phi_session *s, int n, const struct rows *rows) {
     return 0;
 }
 
-/* Evaluate ids[n_past .. end). Past tokens whose keys carry the other rotary list are done again first. */
+/* Evaluate ids[n_past .. end). Past tokens whose keys carry the other rotary list, or have left the ring, are done
+ * again first. */
 static void evaluate(struct phi_session *s, size_t end, const struct rows *rows, phi_progress_fn *progress,
                      void *user) {
     size_t begin = s->n_past;
     int list = phi_rope_list(s->model, end);
-    if (list != s->rope_list) s->n_past = 0;
+    if (list != s->rope_list || s->stale) s->n_past = s->cache_end = 0;
     s->rope_list = list;
+    s->stale = false;
     s->has_logits = false;
     size_t from = s->n_past;
     while (s->n_past < end) {
@@ -373,6 +376,7 @@ static void evaluate(struct phi_session *s, size_t end, const struct rows *rows,
         int n = left < (size_t)s->n_ubatch ? (int)left : s->n_ubatch;
         phi_forward(s, n);
         s->n_past += (size_t)n;
+        if (s->cache_end < s->n_past) s->cache_end = s->n_past;
         if (!again && rows->fn && give_rows(s, n, rows)) return;
         if (!rows->fn && s->n_past == end) phi_forward_head(s, n - 1, 1);
         s->has_logits = s->n_past == end;

@@ -23,17 +23,24 @@ struct phi_session {
     int n_ctx, n_ubatch;
     int type_k, type_v; /* PHI_CACHE_... */
 
-    size_t n_past;   /* tokens whose keys and values are in the cache */
-    int rope_list;   /* the rotary list that they were made with */
-    bool has_logits; /* logits belong to token n_past - 1 */
+    int window; /* keys that a query sees, itself included; 0: all */
+
+    size_t n_past;    /* tokens held */
+    size_t cache_end; /* positions written since the last start: behind the ring's oldest row */
+    bool stale;       /* rows that the next token sees have left the ring: start again from token 0 */
+    int rope_list;    /* the rotary list that the cached keys were made with */
+    bool has_logits;  /* logits belong to token n_past - 1 */
 
     void *arena;
     size_t arena_bytes, kv_bytes;
 
     /* Parts of the arena; n = n_ubatch. */
     int32_t *ids;               /* [n_ctx] */
-    char *keys;                 /* [n_layer][n_head_kv][n_ctx/16] groups of type_k (kernels.h), n_ctx rounded up */
-    char *values;               /* [n_layer][n_head_kv][n_ctx] rows of type_v, n_ctx rounded up */
+    char *keys, *values;        /* cache.c: [n_layer][n_head_kv][cache_rows] */
+    size_t cache_rows;
+    char *stage_keys, *stage_values; /* [n_head_kv][stage_rows], where the cache is a ring */
+    size_t stage_rows;
+    size_t stage_base;          /* position of the stage's first row */
     float *h;                   /* [n][n_embd] residual stream */
     float *out;                 /* [n][n_embd] what a layer's half adds to it */
     float *qkv;                 /* [n][(n_head + 2*n_head_kv) * head_dim] */
@@ -68,10 +75,6 @@ struct phi_scratch {
 };
 struct phi_scratch phi_thread_scratch(const struct phi_session *s, int thread);
 
-/* Keys and values of one layer and KV head, from position 0. */
-void *phi_session_keys(const struct phi_session *s, int layer, int head);
-void *phi_session_values(const struct phi_session *s, int layer, int head);
-
 /* forward.c: one pass. Tokens ids[n_past .. n_past + n) go through all layers; their keys and values are written to
  * the cache; h holds the last layer's output. n <= n_ubatch. */
 void phi_forward(struct phi_session *s, int n);
@@ -79,14 +82,32 @@ void phi_forward(struct phi_session *s, int n);
 void phi_forward_head(struct phi_session *s, int first, int n);
 
 /* attention.c: the first position whose key a query at this position sees; it sees all from there to itself. */
-size_t phi_attention_first(const struct phi_model *m, size_t position);
+size_t phi_attention_first(const struct phi_session *s, size_t position);
 /* n_query queries of KV head `group` over the cache, scratch->query[n_query][head_dim] -> scratch->out: the first per_token of
  * them stand at `position`, the next at position + 1, ... n_query <= PHI_QUERY_TILE. */
 void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
                    struct phi_scratch *scratch);
-/* Key and value of one position into the cache, in its types. */
+
+/* cache.c */
+enum { PHI_CACHE_REWIND = 64 }; /* tokens behind a full ring that a rewind can take back without starting again */
+/* Rows that the cache keeps for a context and a window. */
+size_t phi_cache_rows(int n_ctx, int window);
+bool phi_cache_is_ring(const struct phi_session *s);
+/* The first position whose row is still there. */
+size_t phi_cache_oldest(const struct phi_session *s);
+
+/* Rows of one layer and KV head that lie together: n of them from `position` on. keys begin at the group of 16 that holds it. */
+struct phi_run {
+    const char *keys, *values;
+    size_t n;
+};
+struct phi_run phi_cache_run(const struct phi_session *s, int layer, int group, size_t position);
+
+/* A pass over positions n_past .. n_past + n: begin, put the rows, attend, commit, for each layer and KV head. */
+void phi_cache_begin(const struct phi_session *s, int layer, int group);
 void phi_cache_put(const struct phi_session *s, int layer, int group, size_t position, const float *k, const float *v,
                    const struct phi_scratch *scratch);
+void phi_cache_commit(const struct phi_session *s, int layer, int group, int n);
 
 /* matmul.c: rows [row, row + n_row) of w times columns [0, n) of the activations; y[c*ldy + r]. */
 void phi_matmul(const struct phi_session *s, const struct phi_mat *w, int row, int n_row, const struct phi_acts *x,

@@ -68,6 +68,42 @@ static void check_same_bits(enum phi_kv_type kv) {
     free(want);
 }
 
+/* A window makes the cache a ring, here one that the tokens go round several times: the same bits however the prompt is cut,
+ * and after rewinds, short ones that the ring still covers and a long one that must start again. */
+static void check_ring(int window, enum phi_kv_type kv) {
+    enum { MANY = 420 };
+    static const int passes[] = {1, 7, 64, 300};
+    static int32_t many[MANY];
+    unsigned long long seed = 7;
+    for (int i = 0; i < MANY; i++) many[i] = (int32_t)(check_random(&seed) % 2000u);
+    size_t size = (size_t)MANY * (size_t)n_vocab * sizeof(float), row = (size_t)n_vocab * sizeof(float);
+    float *want = calloc(1, size), *got = calloc(1, size);
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        phi_error err = {""};
+        struct phi_session_options o = phi_session_options_default();
+        phi_session *s = NULL;
+        o.window = window;
+        o.n_ctx = 600;
+        o.n_ubatch = passes[i];
+        o.n_threads = 2;
+        o.type_k = o.type_v = kv;
+        CHECK(phi_session_open(model, &o, &s, &err) == 0, "%s", err.text);
+        struct phi_session_info info;
+        phi_session_get_info(s, &info);
+        CHECK(info.kv_bytes < (uint64_t)(window + 100) * 8 * 4 * 64 * 8, "the ring takes %llu bytes", (unsigned long long)info.kv_bytes);
+        phi_session_eval_logits(s, many, MANY, keep_row, i ? got : want, &err);
+        if (i) CHECK(memcmp(want, got, size) == 0, "window %d, passes of %d, cache %d", window, passes[i], kv);
+        for (int back = 1; back <= 400; back = back * 3 + 1) {
+            CHECK(phi_session_rewind(s, MANY - (size_t)back, &err) == 0, "%s", err.text);
+            CHECK(phi_session_eval(s, many + MANY - back, (size_t)back, NULL, NULL, &err) == 0, "%s", err.text);
+            CHECK(memcmp(phi_session_logits(s), (char *)want + size - row, row) == 0, "window %d, %d tokens back", window, back);
+        }
+        phi_session_close(s);
+    }
+    free(want);
+    free(got);
+}
+
 static void check_rewind(void) {
     phi_error err = {""};
     struct setting set = {NULL, 2, 64, PHI_KV_F16};
@@ -193,6 +229,9 @@ int main(void) {
     check_same_bits(PHI_KV_F16);
     check_same_bits(PHI_KV_F32);
     check_same_bits(PHI_KV_Q8_0);
+    check_ring(20, PHI_KV_F16);
+    check_ring(140, PHI_KV_F32);
+    check_ring(33, PHI_KV_Q8_0);
     check_rewind();
     check_refusals();
     check_progress();
