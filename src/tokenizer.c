@@ -3,12 +3,12 @@
  * it: plain text is merged from NORMAL and BYTE pieces alone, so that no text of a user can become one. Knows no chat
  * templates (chat.c).
  *
- *   "Hi<|end|>\n you"            cut at special tokens (only with PHI_PARSE_SPECIAL); each swallows the white space
- * behind it "Hi"  <|end|>  "you"         where its family says so "▁Hi"          "▁you"        each plain segment:
- * "▁" before it, " " -> "▁" ▁ H i          ▁ y o u       symbols: one per character; a broken byte stands alone ▁ Hi
- * ▁ you         merge the adjacent pair that makes the best-scored piece, ties leftmost, until there is none ▁Hi
- * <|end|>  ▁you          symbols that are no piece become one byte token per byte
- */
+ *   "Hi<|end|>\n you"           only with PHI_PARSE_SPECIAL: cut at special tokens; white space behind
+ *   "Hi"  <|end|>  "you"        one is dropped where its family says so
+ *   "▁Hi"         "▁you"        each plain segment: "▁" before it, " " -> "▁"
+ *   ▁ H i         ▁ y o u       symbols: one per character; a broken byte stands alone
+ *   ▁ Hi          ▁ you         merge the adjacent pair that makes the best-scored piece, leftmost of equals,
+ *   ▁Hi  <|end|>  ▁you          until no pair makes one; what is no piece then: one byte token per byte */
 #include "tokenizer.h"
 
 #include "memory.h"
@@ -24,7 +24,7 @@ enum { N_SPACE = 3 };
 
 enum {
     MAX_SPECIAL = 255, /* bytes of a token that text is searched for: bounds the work per byte of text */
-    MAX_ID = INT32_MAX - 1
+    MAX_TOKEN = INT32_MAX - 1
 };
 
 enum type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE }; /* tokenizer.ggml.token_type */
@@ -81,8 +81,7 @@ struct phi_tokenizer {
     uint64_t multiplier;
 };
 
-/* ---- Hash
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Hash ------------------------------------------------------------------------------------------------------ */
 
 static const uint64_t prime = 0x7fffffff;
 
@@ -127,8 +126,7 @@ static void choose_hash(struct phi_tokenizer *t) {
     t->multiplier = mix(seed + 3) | 1;
 }
 
-/* ---- Index
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Index ----------------------------------------------------------------------------------------------------- */
 
 static bool index_alloc(struct index *x, size_t n_text) {
     int bits = 4;
@@ -167,8 +165,7 @@ static void index_add(struct phi_tokenizer *t, struct index *x, int32_t id) {
     if (token->n > x->max) x->max = token->n;
 }
 
-/* ---- Opening: the family's tokens
- * ------------------------------------------------------------------------------------- */
+/* ---- Opening: the family's tokens ------------------------------------------------------------------------------ */
 
 enum { STRIP_TEXT = 1, STRIP_VISION = 2, STOP = 4 };
 enum family { FAMILY_OTHER, FAMILY_TEXT, FAMILY_VISION };
@@ -234,13 +231,11 @@ static enum kind kind_of(enum type type, const struct token *token) {
     if (find_name(token)) return KIND_CONTROL;
     if (type == NORMAL) return KIND_PIECE;
     if (type == UNKNOWN || type == UNUSED) return KIND_FILLER;
-    if (numbered(token, "[PAD", "]"))
-        return KIND_FILLER; /* converters fill up with these, in some years as user-defined */
+    if (numbered(token, "[PAD", "]")) return KIND_FILLER; /* converters have typed these as user-defined, too */
     return type == CONTROL ? KIND_CONTROL : KIND_USER;
 }
 
-/* ---- Opening: the tables of the file
- * ---------------------------------------------------------------------------------- */
+/* ---- Opening: the tables of the file --------------------------------------------------------------------------- */
 
 static bool is_integer(enum phi_gguf_type type) {
     return type <= PHI_GGUF_I32 || type == PHI_GGUF_U64 || type == PHI_GGUF_I64;
@@ -518,10 +513,10 @@ int phi_tokenizer_open(const struct phi_gguf *g, struct phi_tokenizer **out, phi
     if (!status) status = check_length(g, tokens, scores, "tokenizer.ggml.scores", err);
     if (!status) status = check_length(g, tokens, types, "tokenizer.ggml.token_type", err);
     if (status) return status;
-    if (tokens->n > MAX_ID)
+    if (tokens->n > MAX_TOKEN)
         return phi_file_fail(g->file.path, err, PHI_MODEL,
                              "tokenizer.ggml.tokens has %llu elements, at most %d are allowed",
-                             (unsigned long long)tokens->n, MAX_ID);
+                             (unsigned long long)tokens->n, MAX_TOKEN);
 
     struct phi_tokenizer *t = phi_alloc(1, sizeof *t);
     if (!t) goto no_memory;
@@ -558,8 +553,7 @@ void phi_tokenizer_close(struct phi_tokenizer *t) {
     phi_free(t);
 }
 
-/* ---- Answers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------------------------- */
 
 static bool is_id(const struct phi_tokenizer *t, int32_t id) {
     return id >= 0 && id < t->n_vocab;
@@ -598,8 +592,7 @@ const char *phi_tokenizer_bytes(const struct phi_tokenizer *t, int32_t id, bool 
     return token->plain;
 }
 
-/* ---- Merging
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Merging --------------------------------------------------------------------------------------------------- */
 
 static const uint32_t none = UINT32_MAX;
 
@@ -743,8 +736,7 @@ static bool finish_word(struct encoder *e) {
     return true;
 }
 
-/* ---- Encoding
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Encoding -------------------------------------------------------------------------------------------------- */
 
 /* Text without special tokens. It is merged word by word where that cannot make a difference, to stay in the cache.
  */

@@ -2,10 +2,10 @@
  * tokens; broken bytes are never replaced, because what a model wrote is passed on as it is.
  *
  *   1 byte    0xxxxxxx
- *   2 bytes   110xxxxx 10xxxxxx                       first byte C2..DF (C0, C1 would be overlong)
- *   3 bytes   1110xxxx 10xxxxxx 10xxxxxx              after E0: A0..BF (overlong below), after ED: 80..9F (surrogates
- * above) 4 bytes   11110xxx 10xxxxxx 10xxxxxx 10xxxxxx     after F0: 90..BF (overlong below), after F4: 80..8F (above
- * U+10FFFF) */
+ *   2 bytes   110xxxxx 10xxxxxx                      first byte C2..DF (C0, C1 would be overlong)
+ *   3 bytes   1110xxxx 10xxxxxx 10xxxxxx             after E0: A0..BF (overlong), after ED: 80..9F (surrogates)
+ *   4 bytes   11110xxx 10xxxxxx 10xxxxxx 10xxxxxx    after F0: 90..BF (overlong), after F4: 80..8F (above U+10FFFF)
+ */
 #include "utf8.h"
 
 int phi_utf8_length(const char *s, size_t n) {

@@ -50,8 +50,7 @@ static void close_vocabulary(struct vocabulary *v) {
     phi_gguf_close(&v->gguf);
 }
 
-/* ---- Ids
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Ids ------------------------------------------------------------------------------------------------------- */
 
 static int32_t got[MAX_IDS], want[MAX_IDS];
 
@@ -173,8 +172,7 @@ static long check_inp_out(const struct phi_tokenizer *t, const char *dir, const 
     return n_text;
 }
 
-/* ---- Text of every kind
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Text of every kind ---------------------------------------------------------------------------------------- */
 
 /* What a program can ask for besides ids. */
 static void check_contract(const struct phi_tokenizer *t, int32_t first_special) {
@@ -281,8 +279,7 @@ static void check_any_bytes(const struct phi_tokenizer *t, unsigned long long *r
     }
 }
 
-/* ---- Time, memory
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Time, memory ---------------------------------------------------------------------------------------------- */
 
 static double seconds(void) {
     struct timespec now;

@@ -14,8 +14,7 @@ enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 static char dir[512], path[600];
 
-/* ---- Vocabularies
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Vocabularies ---------------------------------------------------------------------------------------------- */
 
 struct entry {
     char *text;
@@ -150,8 +149,7 @@ static void check_ids(const struct opened *o, const char *text, size_t n, unsign
 #define TEXT(literal) (literal), sizeof(literal) - 1
 #define IDS(...) (const int32_t[]){__VA_ARGS__}, (int)(sizeof(int32_t[]){__VA_ARGS__} / 4)
 
-/* ---- Refused
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Refused --------------------------------------------------------------------------------------------------- */
 
 static void check_refused(struct gguf_writer *w, const char *sentence) {
     struct opened o = open_writer(w);
@@ -215,7 +213,10 @@ static void check_refusals(void) {
     drop(&v);
     w = write_vocabulary(&v, NULL);
     check_refused(&w, "byte token <0x00> is missing (0 of 256 are there)");
+}
 
+static void check_refused_entries(void) {
+    char sentence[200];
     refuse_entry(259, NULL, NAN, NORMAL, "tokenizer.ggml.scores: the score of token 259 is not a number");
     refuse_entry(259, NULL, -INFINITY, NORMAL, "tokenizer.ggml.scores: the score of token 259 is infinite");
     refuse_entry(259, NULL, 0, 0, "tokenizer.ggml.token_type: the type of token 259 is 0, expected 1 to 6");
@@ -239,13 +240,15 @@ static void check_refusals(void) {
     refuse_id("tokenizer.ggml.padding_token_id", PHI_GGUF_I32, (uint64_t)-1, "tokenizer.ggml.padding_token_id -1");
     refuse_id("tokenizer.ggml.unknown_token_id", PHI_GGUF_F32, 0, "tokenizer.ggml.unknown_token_id");
     refuse_id("tokenizer.ggml.add_bos_token", PHI_GGUF_U8, 2, "tokenizer.ggml.add_bos_token");
+}
 
+static void check_longest(void) {
     char *longest = malloc(65538);
     memset(longest, 'x', 65538);
     for (int more = 0; more < 2; more++) {
-        v = begin();
+        struct vocabulary v = begin();
         add_n(&v, longest, 65536 + (size_t)more, 0, NORMAL);
-        w = write_vocabulary(&v, NULL);
+        struct gguf_writer w = write_vocabulary(&v, NULL);
         if (more) {
             check_refused(&w, "token 259 has 65537 bytes, the most is 65536");
         } else {
@@ -258,8 +261,7 @@ static void check_refusals(void) {
     free(longest);
 }
 
-/* ---- Accepted
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Accepted -------------------------------------------------------------------------------------------------- */
 
 static void check_strange(void) {
     struct vocabulary v = begin();
@@ -411,8 +413,7 @@ static void check_no_family(void) {
     drop(&v);
 }
 
-/* ---- Against the plain rule
- * ------------------------------------------------------------------------------------------- */
+/* ---- Against the plain rule ------------------------------------------------------------------------------------ */
 
 struct symbol {
     size_t at, n;
@@ -496,8 +497,7 @@ static void check_random_vocabulary(unsigned long long *rng) {
     drop(&v);
 }
 
-/* ---- Made to be slow
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Made to be slow ------------------------------------------------------------------------------------------- */
 
 static double seconds(void) {
     struct timespec now;
@@ -548,8 +548,7 @@ static void check_slow(void) {
     free(text);
 }
 
-/* ---- Damaged
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Damaged --------------------------------------------------------------------------------------------------- */
 
 /* Any file that opens must tokenize; any other must be refused with a sentence. */
 static void check_mutants(unsigned long long *rng) {
@@ -598,6 +597,8 @@ int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     snprintf(path, sizeof path, "%s/vocabulary.gguf", dir);
     check_refusals();
+    check_refused_entries();
+    check_longest();
     check_strange();
     check_family();
     check_no_family();

@@ -1,8 +1,8 @@
 /* Fuzz target: any bytes must come back from their ids, and never as a control token unless asked for.
  *
- *     clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -o fuzz_tokenizer
- * tests/fuzz_tokenizer.c \ src/tokenizer.c src/utf8.c src/gguf.c src/file.c src/memory.c src/error.c
- * src/quant/quant.c -lm
+ *     clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -o fuzz_tokenizer \
+ *         tests/fuzz_tokenizer.c src/tokenizer.c src/utf8.c src/gguf.c src/file.c src/memory.c src/error.c \
+ *         src/quant/quant.c -lm
  *     ./fuzz_tokenizer -max_len=4096        the vocabulary: $PHI_VOCABULARY, else models/demo.gguf */
 #include "../src/tokenizer.h"
 
