@@ -1,12 +1,12 @@
 # check_cli.sh BUILD_DIR: the command line as a user meets it: exact stdout, exit codes, error lines. Runs ./phi with the demo
 # model, from the top of the checkout. $PHI_RUN is put before the program (an emulator). Answers that are compared word by word
 # are those that the original implementation gave for the same weights.
+. tests/check.sh
 build=$1
 top=$(pwd -P)
 dir=$build/tests/cli
 case $dir in /*) full=$dir ;; *) full=$top/$dir ;; esac
 demo=models/demo.gguf
-passed=0 failed=0 skipped=0
 program=./phi
 unset PHI_MODEL
 LC_ALL=C
@@ -15,14 +15,12 @@ rm -rf "$dir"
 mkdir -p "$dir"
 : > "$dir/empty"
 
-pass() { passed=$((passed + 1)); }
-fail() { # WHAT: with what the program said
+fail() { # WHAT: with what the program said; in place of that of check.sh
     failed=$((failed + 1))
     echo "FAIL check_cli.sh: $what: $1"
     echo "  stdout: $(head -n 3 "$dir/out")"
     echo "  stderr: $(head -n 3 "$dir/err")"
 }
-skip() { skipped=$((skipped + 1)); echo "skip: $1"; }
 
 # run STATUS ARGUMENTS...: run the program with the file $input as stdin and compare the exit code
 input=$dir/empty
@@ -71,7 +69,8 @@ run 0 --version; out_has 'phi 0.'; err_is
 n="-m $dir/none.gguf -p x"
 refuse 2 "unknown option '--top_p'; did you mean '--top-p'?" $n --top_p 0.9
 refuse 2 "unknown option '--temprature'; did you mean '--temperature'?" $n --temprature 0
-refuse 2 "unknown option '--zzzzzz'" $n --zzzzzz
+refuse 2 "unknown option '--zzzzzz'; 'phi -h' lists" $n --zzzzzz
+refuse 2 "unknown option '--zzzzzz'; 'phi tokenize -h' lists" tokenize --zzzzzz
 refuse 2 "option '--greedy' belongs to 'phi logits'" $n --greedy 3
 refuse 2 "unknown command 'tokenise'; did you mean 'tokenize'?" tokenise
 refuse 2 "unknown command 'foo'" foo
@@ -117,7 +116,7 @@ check_value -c -1 'is out of range (N >= 0)'
 check_value -ub 0 'is out of range (1 <= N <= 65536)'
 check_value -s 4294967296 'is out of range (-1 to 4294967295)'
 check_value -s -2 'is out of range (-1 to 4294967295)'
-check_value -ctk q9 'is not a cache type (f32, f16)'
+check_value -ctk q9_0 'is not a cache type (f32, f16, q8_0)'
 refuse 2 "isa: 'mmx' is not an instruction set .*scalar" $n --isa mmx
 refuse 2 "r: '0' is out of range" bench -r 0
 refuse 2 "t: '1,0' is out of range" bench -t 1,0
@@ -166,6 +165,7 @@ for isa in $isas; do
     run 0 $story -p 'Once upon a time' --isa $isa -t 1 -ub 3; same "$dir/story" "$dir/out"
 done
 run 0 $story -p 'Once upon a time' -ctk f32 -ctv f32; if [ -s "$dir/out" ]; then pass; else fail "no output"; fi
+run 0 $story -p 'Once upon a time' -ctk q8_0 -ctv q8_0; if [ -s "$dir/out" ]; then pass; else fail "no output"; fi
 run 0 -q -m $demo -p 'Once upon a time' -n 24 -s 7 -t 1; cp "$dir/out" "$dir/seven"
 run 0 -q -m $demo -p 'Once upon a time' -n 24 -s 7 -b 2; same "$dir/seven" "$dir/out"
 run 0 -q -m $demo -p 'Once upon a time' -n 24 -s 8; if cmp -s "$dir/seven" "$dir/out"; then fail "seed 8 says what seed 7 says"; else pass; fi
@@ -374,7 +374,7 @@ cat > "$dir/want" <<'END'
 build
 END
 same "$dir/want" "$dir/table"
-run 0 bench -q -m $demo -p 1-8*2 -n 0 -r 1 -ctk f32; out_has '| type_k |'; out_has ' pp8 |'
+run 0 bench -q -m $demo -p 1-8*2 -n 0 -r 1 -ctk q8_0 -ctv f32; out_has '| type_k | type_v |'; out_has '|   q8_0 |    f32 |'; out_has ' pp8 |'
 if [ "$(grep -c ' pp[1248] |' "$dir/out")" -eq 4 ]; then pass; else fail "1-8*2 is not 1,2,4,8"; fi
 
 # ---- logits: ids in, numbers out. The ids are the original implementation's for "What is 8 * 10?"
@@ -399,12 +399,12 @@ same "$dir/story" "$dir/out"; err_is "phi: model $top/models/demo.gguf (demo; -m
 what='through a link'
 ln -s "$top/phi" "$dir/link" && (cd / && ${PHI_RUN:-} "$full/link" -p 'Once upon a time' --temp 0 -n 24 -q < /dev/null) > "$dir/out" 2> "$dir/err"
 same "$dir/story" "$dir/out"
-if ${MAKE:-make} -o phi -o libphi.a install PREFIX="$full/usr" > "$dir/log" 2>&1; then
+if ${PHI_MAKE:-make} -o phi -o libphi.a install PREFIX="$full/installed" > "$dir/log" 2>&1; then
     what='installed'
-    (cd / && PATH="$full/usr/bin:$PATH" && ${PHI_RUN:-} "$full/usr/bin/phi" -p 'Once upon a time' --temp 0 -n 24 --no-perf < /dev/null) > "$dir/out" 2> "$dir/err"
-    same "$dir/story" "$dir/out"; err_is "phi: model $full/usr/share/phi/demo.gguf (demo; -m or PHI_MODEL chooses another)"
-    rm "$dir/usr/share/phi/demo.gguf"
-    program=$dir/usr/bin/phi
+    (cd / && ${PHI_RUN:-} "$full/installed/bin/phi" -p 'Once upon a time' --temp 0 -n 24 --no-perf < /dev/null) > "$dir/out" 2> "$dir/err"
+    same "$dir/story" "$dir/out"; err_is "phi: model $full/installed/share/phi/demo.gguf (demo; -m or PHI_MODEL chooses another)"
+    rm "$dir/installed/share/phi/demo.gguf"
+    program=$dir/installed/bin/phi
     refuse 3 'no model: give -m FILE or set PHI_MODEL' -p x
     program=./phi
 else
@@ -427,5 +427,4 @@ else
     skip 'no locale de_DE here'
 fi
 
-echo "check_cli.sh: $passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+check_done check_cli.sh

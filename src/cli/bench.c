@@ -5,6 +5,7 @@
 #include "../memory.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,80 +39,83 @@ static int run_once(struct bench *b, bool prompt, int n, double *seconds) {
     return status ? cli_fail_with(status, &err) : CLI_OK;
 }
 
-/* Widths as llama-bench has them; negative: left-aligned. */
+/* ---- The table, with the columns and widths of llama-bench ---- */
+
 struct column {
     const char *name;
-    int width;
+    int width; /* negative: left-aligned */
+    char text[128];
 };
 
-static int columns(const struct bench *b, struct column out[N_COLUMN]) {
-    static const struct column always[] = {
-        {"model", -30}, {"size", 10}, {"params", 10}, {"backend", -10}, {"threads", 7}};
-    int n = (int)(sizeof always / sizeof always[0]);
-    memcpy(out, always, sizeof always);
-    if (b->o->session.type_k != PHI_KV_F16) out[n++] = (struct column){"type_k", 6};
-    if (b->o->session.type_v != PHI_KV_F16) out[n++] = (struct column){"type_v", 6};
-    out[n++] = (struct column){"test", 15};
-    out[n++] = (struct column){"t/s", 20};
-    return n;
+struct table {
+    int n;
+    struct column column[N_COLUMN];
+};
+
+static void add(struct table *t, const char *name, int width, const char *fmt, ...) PHI_PRINTF(4, 5);
+static void add(struct table *t, const char *name, int width, const char *fmt, ...) {
+    struct column *c = &t->column[t->n++];
+    va_list args;
+    va_start(args, fmt);
+    c->name = name;
+    c->width = width;
+    vsnprintf(c->text, sizeof c->text, fmt, args);
+    va_end(args);
+}
+
+/* 3B and 14B: the names of the family's members by their layers, as llama.cpp says. */
+static void size_name(const struct phi_model_info *m, char out[32]) {
+    double millions = (double)m->n_params / 1e6;
+    if (m->n_layer == 32 && millions >= 1000)
+        snprintf(out, 32, "3B");
+    else if (m->n_layer == 40 && millions >= 1000)
+        snprintf(out, 32, "14B");
+    else if (millions >= 1000)
+        snprintf(out, 32, "%.1fB", millions / 1e3);
+    else
+        snprintf(out, 32, "%.1fM", millions);
+}
+
+static void fill(const struct bench *b, const char *test, double mean, double deviation, struct table *t) {
+    const struct phi_model_info *m = &b->info;
+    bool large = m->tensor_bytes >= 1ull << 30, many = m->n_params >= 1000000000;
+    const struct phi_session_options *o = &b->o->session;
+    char size[32];
+    size_name(m, size);
+    t->n = 0;
+    add(t, "model", -30, "%s %s %s", m->architecture, size, m->type);
+    add(t, "size", 10, "%.2f %s", (double)m->tensor_bytes / (large ? 1073741824.0 : 1048576.0),
+        large ? "GiB" : "MiB");
+    add(t, "params", 10, "%.2f %s", (double)m->n_params / (many ? 1e9 : 1e6), many ? "B" : "M");
+    add(t, "backend", -10, "CPU");
+    add(t, "threads", 7, "%d", b->n_threads);
+    if (o->type_k != PHI_KV_F16) add(t, "type_k", 6, "%s", cli_kv_name(o->type_k));
+    if (o->type_v != PHI_KV_F16) add(t, "type_v", 6, "%s", cli_kv_name(o->type_v));
+    add(t, "test", 15, "%s", test);
+    add(t, "t/s", 20, "%.2f \xc2\xb1 %.2f", mean, deviation);
 }
 
 static void put_header(const struct bench *b) {
     static const char dashes[] = "------------------------------";
-    struct column c[N_COLUMN];
-    int n = columns(b, c);
+    struct table t;
+    fill(b, "", 0, 0, &t);
     cli_put("|", 1);
-    for (int i = 0; i < n; i++) cli_putf(" %*s |", c[i].width, c[i].name);
+    for (int i = 0; i < t.n; i++) cli_putf(" %*s |", t.column[i].width, t.column[i].name);
     cli_put("\n|", 2);
-    for (int i = 0; i < n; i++)
-        cli_putf(" %.*s%s |", (c[i].width < 0 ? -c[i].width : c[i].width) - 1, dashes, c[i].width < 0 ? "-" : ":");
+    for (int i = 0; i < t.n; i++) {
+        int width = t.column[i].width;
+        cli_putf(" %.*s%s |", (width < 0 ? -width : width) - 1, dashes, width < 0 ? "-" : ":");
+    }
     cli_put("\n", 1);
     cli_flush();
 }
 
-static void model_name(const struct phi_model_info *m, char out[128]) {
-    double millions = (double)m->n_params / 1e6;
-    char size[32]; /* 3B and 14B: the names of the family's members by their layers, as llama.cpp says */
-    if (m->n_layer == 32 && millions >= 1000)
-        snprintf(size, sizeof size, "3B");
-    else if (m->n_layer == 40 && millions >= 1000)
-        snprintf(size, sizeof size, "14B");
-    else if (millions >= 1000)
-        snprintf(size, sizeof size, "%.1fB", millions / 1e3);
-    else
-        snprintf(size, sizeof size, "%.1fM", millions);
-    snprintf(out, 128, "%s %s %s", m->architecture, size, m->type);
-}
-
 static void put_row(const struct bench *b, const char *test, double mean, double deviation) {
-    struct column c[N_COLUMN];
-    bool large = b->info.tensor_bytes >= 1ull << 30, many = b->info.n_params >= 1000000000;
-    char name[128];
-    model_name(&b->info, name);
-    int n = columns(b, c);
+    struct table t;
+    fill(b, test, mean, deviation, &t);
     cli_put("|", 1);
-    for (int i = 0; i < n; i++) {
-        char text[128];
-        int width = c[i].width;
-        if (i == 0)
-            snprintf(text, sizeof text, "%s", name);
-        else if (i == 1)
-            snprintf(text, sizeof text, "%.2f %s", (double)b->info.tensor_bytes / (large ? 1073741824.0 : 1048576.0),
-                     large ? "GiB" : "MiB");
-        else if (i == 2)
-            snprintf(text, sizeof text, "%.2f %s", (double)b->info.n_params / (many ? 1e9 : 1e6), many ? "B" : "M");
-        else if (i == 3)
-            snprintf(text, sizeof text, "CPU");
-        else if (i == 4)
-            snprintf(text, sizeof text, "%d", b->n_threads);
-        else if (i == n - 2)
-            snprintf(text, sizeof text, "%s", test);
-        else if (i == n - 1)
-            width += snprintf(text, sizeof text, "%.2f \xc2\xb1 %.2f", mean, deviation) > 0; /* 2 bytes, 1 column */
-        else
-            snprintf(text, sizeof text, "f32"); /* the columns that stand only where the type is not f16 */
-        cli_putf(" %*s |", width, text);
-    }
+    for (int i = 0; i < t.n; i++) /* the last column's plus-minus has two bytes and one place */
+        cli_putf(" %*s |", t.column[i].width + (i == t.n - 1), t.column[i].text);
     cli_put("\n", 1);
     cli_flush();
 }

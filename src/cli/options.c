@@ -50,7 +50,7 @@ static const struct command {
 };
 
 /* Options that people paste from llama.cpp command lines: understood, without effect here. values: how many follow;
- * -1: one of "on", "off", "auto" may follow. */
+ * -1: one of "on", "off", "auto", "0", "1" may follow. */
 static const struct pasted {
     const char *name;
     int values;
@@ -100,8 +100,8 @@ static int unknown(enum cli_command command, const char *word) {
             if ((rows[i].commands & 1u << c) && has_name(rows[i].names, word, strlen(word)))
                 return cli_fail(CLI_USAGE, "option '%s' belongs to 'phi %s', not to 'phi %s'", word, commands[c].name,
                                 commands[command].name);
-    return cli_fail(CLI_USAGE, "unknown option '%s'; 'phi %s-h' lists the options", word,
-                    command == CLI_RUN ? "" : commands[command].name);
+    return cli_fail(CLI_USAGE, "unknown option '%s'; 'phi %s%s' lists the options", word,
+                    command == CLI_RUN ? "" : commands[command].name, command == CLI_RUN ? "-h" : " -h");
 }
 
 static int out_of_range(const struct row *row, const char *name, const char *value) {
@@ -149,12 +149,19 @@ static int read_isa(const char *name, const char *value, const char **v) {
                     names);
 }
 
+static const char *const kv_names[] = {[PHI_KV_F32] = "f32", [PHI_KV_F16] = "f16", [PHI_KV_Q8_0] = "q8_0"};
+
+const char *cli_kv_name(enum phi_kv_type type) {
+    return kv_names[type];
+}
+
 static int read_kv(const char *name, const char *value, enum phi_kv_type *v) {
-    bool f32 = strcmp(value, "f32") == 0;
-    if (!f32 && strcmp(value, "f16") != 0)
-        return cli_fail(CLI_USAGE, "%s: '%s' is not a cache type (f32, f16)", name, value);
-    *v = f32 ? PHI_KV_F32 : PHI_KV_F16;
-    return CLI_OK;
+    for (size_t i = 0; i < sizeof kv_names / sizeof kv_names[0]; i++) {
+        if (strcmp(value, kv_names[i]) != 0) continue;
+        *v = (enum phi_kv_type)i;
+        return CLI_OK;
+    }
+    return cli_fail(CLI_USAGE, "%s: '%s' is not a cache type (f32, f16, q8_0)", name, value);
 }
 
 static int read_value(struct cli_options *o, const struct row *row, const char *name, const char *value) {
@@ -203,7 +210,8 @@ static int skip_pasted(int argc, char **argv, int *at) {
     for (size_t i = 0; i < sizeof pasted / sizeof pasted[0]; i++) {
         if (strlen(pasted[i].name) != length || memcmp(pasted[i].name, word, length) != 0) continue;
         const char *next = *at + 1 < argc ? argv[*at + 1] : "";
-        bool choice = strcmp(next, "on") == 0 || strcmp(next, "off") == 0 || strcmp(next, "auto") == 0;
+        bool choice = strcmp(next, "on") == 0 || strcmp(next, "off") == 0 || strcmp(next, "auto") == 0 ||
+                      strcmp(next, "0") == 0 || strcmp(next, "1") == 0;
         if (!word[length] && (pasted[i].values == 1 ? *at + 1 < argc : pasted[i].values < 0 && choice)) ++*at;
         cli_warn("option '%s' has no effect here and was ignored", pasted[i].name);
         return 1;
@@ -342,7 +350,7 @@ static const char exit_codes[] =
 static void overview(void) {
     cli_putf("Pocket Phi %s: run Phi-3 language models on the CPU.\n\nCommands:\n", PHI_VERSION);
     for (int c = 0; c < CLI_N_COMMAND; c++) cli_putf("  phi %-10s %s\n", commands[c].name, commands[c].text);
-    cli_putf("\nOptions of run ('phi COMMAND -h' lists those of a command):\n");
+    cli_putf("\nCommon options of run ('phi COMMAND -h' lists those of another command, 'phi --help-all' all):\n");
     list_options(IN_RUN, COMMON);
     cli_putf("\nExamples:\n"
              "  phi -p \"Once upon a time\" -n 100              the demo model tells a story\n"

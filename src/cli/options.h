@@ -34,6 +34,8 @@ struct cli_options {
 /* Parse argv[1..] into *o. CLI_OK, or CLI_USAGE with the error line printed. */
 int cli_options_parse(struct cli_options *o, int argc, char **argv);
 
+const char *cli_kv_name(enum phi_kv_type type); /* as -ctk spells it */
+
 /* Help on stdout for o->command (all: of every command). */
 int cli_help(const struct cli_options *o, bool all);
 

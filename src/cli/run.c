@@ -82,8 +82,8 @@ static void describe(const struct cli_options *o, const phi_session *session) {
     cli_note("isa = %s, threads = %d, threads for the prompt = %d, tokens in one pass = %d", i.isa, i.n_threads,
              i.n_threads_batch, i.n_ubatch);
     cli_note("KV cache = %.2f MiB (keys %s, values %s, %d tokens), scratch = %.2f MiB", (double)i.kv_bytes / 1048576,
-             o->session.type_k == PHI_KV_F32 ? "f32" : "f16", o->session.type_v == PHI_KV_F32 ? "f32" : "f16",
-             i.n_ctx, (double)i.scratch_bytes / 1048576);
+             cli_kv_name(o->session.type_k), cli_kv_name(o->session.type_v), i.n_ctx,
+             (double)i.scratch_bytes / 1048576);
     cli_note("formats without a kernel of their own at this level: %s", i.fallback[0] ? i.fallback : "none");
 }
 
@@ -138,6 +138,9 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     status = check_length(n, info.n_ctx, model_info.n_ctx_train);
     if (status || cli_interrupted()) goto out;
     cli_model_announce(file);
+    if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
+        cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
+                 model_info.n_ctx_train, info.n_ctx);
     if (prompt->text.n == 0)
         cli_note("the prompt is empty: the answer continues only the token that begins every text");
     if (o->verbose) describe(o, session);
