@@ -354,6 +354,17 @@ refuse 2 "'-1' is not a token id" tokenize -q -m $demo --decode -p '-1'
 refuse 2 "decode writes bytes" tokenize -q -m $demo --decode --ids -p 1
 refuse 1 'No such file' tokenize -q -m $demo -f $dir/none
 
+vocabulary=${PHI_SHARED:-../shared}/tokenizer/ggml-vocab-phi-3.gguf
+if [ -f "$vocabulary" ]; then
+    run 0 tokenize -q -m $vocabulary --ids -p 'Hello world'; out '[1, 15043, 3186]\n'
+    refuse 3 'holds a vocabulary but no weights' -m $vocabulary -p x
+    refuse 3 'holds a vocabulary but no weights' bench -m $vocabulary
+    refuse 3 'holds a vocabulary but no weights' logits -m $vocabulary --ids 1 --greedy 1
+    run 0 info $vocabulary; out_has 'n_vocab         = 32064'
+else
+    skip "a vocabulary without weights: no $vocabulary"
+fi
+
 # ---- info
 run 0 info $demo; err_is
 out_has '- kv   0:                       general.architecture str              = phi3'
@@ -391,6 +402,17 @@ refuse 2 'cannot both go to stdout' logits -m $demo --ids 1 --greedy 1 -o -
 refuse 2 "'2048' is not a token id (0 to 2047)" logits -m $demo --ids 1,2048 --greedy 1
 refuse 2 'the list is empty' logits -m $demo --ids '[]' --greedy 1
 refuse 1 'id file .*none: No such file' logits -m $demo --ids @$dir/none --greedy 1
+
+# ---- Too little memory: exit code 4, one line
+if [ -z "${PHI_RUN:-}" ] && (ulimit -v 12000 && ./phi --version) > "$dir/out" 2> "$dir/err"; then
+    what='12 MB of address space'
+    (ulimit -v 12000; ./phi -q -m $demo -p x -n 1 < "$dir/empty" > "$dir/out" 2> "$dir/err")
+    got=$?
+    if [ $got -eq 4 ]; then pass; else fail "exit code $got"; fi
+    one_error 'not enough'
+else
+    skip 'the address space cannot be limited here, or this build needs more to start'
+fi
 
 # ---- The demo model is found from anywhere
 what='from another directory'

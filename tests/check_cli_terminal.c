@@ -19,6 +19,7 @@ struct outcome {
 };
 
 static struct outcome result;
+static char copy[(size_t)16 << 20]; /* of the demo model */
 
 /* A terminal's two ends, or a pipe's: what is written to end[1] can be read from end[0]. */
 static int open_ends(int end[2], int terminal) {
@@ -155,13 +156,35 @@ static void check_progress(void) {
     CHECK(!strchr(result.err, '\r'), "'%s'", result.err);
 }
 
-int main(void) {
+/* A model whose name holds control characters: shown, not sent, in a pipe too. Writes a copy of the demo model to
+ * path. */
+static void check_hostile_name(const char *path) {
+    static const char name[] = "Pocket Phi demo", hostile[] = "Po\x1b[2J\nPh\xc2\x9b\xff\\mo";
+    FILE *in = fopen("models/demo.gguf", "rb"), *out = fopen(path, "wb");
+    size_t most = sizeof copy, n = in ? fread(copy, 1, most, in) : 0, at = 0;
+    while (at + sizeof name <= n && memcmp(copy + at, name, sizeof name - 1) != 0) at++;
+    CHECK(in && out && at + sizeof name <= n && n < most, "the demo model has %zu bytes", n);
+    memcpy(copy + at, hostile, sizeof name - 1);
+    CHECK(out && fwrite(copy, 1, n, out) == n && fclose(out) == 0, "cannot write %s", path);
+    if (in) fclose(in);
+    RUN(0, 0, "info", path);
+    CHECK(exit_code() == 0, "status %d, '%s'", result.status, result.err);
+    CHECK(strstr(result.out, "name            = Po\\x1b[2J\\x0aPh\\x9b\\xff\\mo\n"), "'%s'", result.out);
+    CHECK(strstr(result.out, " str              = Po\\x1b[2J\\nPh\\x9b\\xff\\\\mo\n"), "'%s'", result.out);
+    CHECK(!strchr(result.out, 0x1b), "an escape character");
+    remove(path);
+}
+
+int main(int argc, char **argv) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.gguf", argc > 0 ? argv[0] : "");
     if (access("./phi", X_OK) != 0)
         SKIP("no ./phi here");
     else {
         check_prompt_from_terminal();
         check_output_to_terminal();
         check_signals();
+        check_hostile_name(path);
         if (getenv("PHI_RUN") && *getenv("PHI_RUN"))
             SKIP("progress line: too slow in an emulator");
         else

@@ -210,7 +210,7 @@ static int measure(struct bench *b) {
 int cli_bench(const struct cli_options *o) {
     struct cli_model_file file;
     phi_model *model = NULL;
-    int status = cli_model_open(o, &file, &model);
+    int status = cli_model_open(o, true, &file, &model);
     if (status) return status;
     struct bench b = {.o = o, .model = model};
     cli_model_announce(&file);

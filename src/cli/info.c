@@ -169,10 +169,13 @@ static void put_summary(const struct phi_gguf *g, const struct phi_model_info *m
     cli_putf("%-15s = %s\n", "file type", m->type);
     put_size("file size", m->file_bytes);
     put_size("tensor size", m->tensor_bytes);
-    if (m->n_params)
-        cli_putf("%-15s = %.2f\n%-15s = %llu (%.2f M)\n", "bits per weight",
-                 8.0 * (double)m->tensor_bytes / (double)m->n_params, "parameters", (unsigned long long)m->n_params,
-                 (double)m->n_params / 1e6);
+    if (m->tensor_bytes == 0) {
+        cli_putf("%-15s = none, only a vocabulary\n%-15s = %d\n", "weights", "n_vocab", m->n_vocab);
+        return;
+    }
+    cli_putf("%-15s = %.2f\n%-15s = %llu (%.2f M)\n", "bits per weight",
+             8.0 * (double)m->tensor_bytes / (double)m->n_params, "parameters", (unsigned long long)m->n_params,
+             (double)m->n_params / 1e6);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         cli_putf("%-15s = %d\n", numbers[i].label, numbers[i].value);
 }
@@ -183,7 +186,7 @@ int cli_info(const struct cli_options *o) {
     struct phi_gguf gguf;
     phi_error err = {""};
     phi_model *model = NULL;
-    int status = cli_model_open(o, &file, &model);
+    int status = cli_model_open(o, false, &file, &model);
     if (status) return status;
     phi_model_get_info(model, &info);
     status = phi_gguf_open(file.path, &gguf, &err);

@@ -105,7 +105,7 @@ int cli_logits(const struct cli_options *o) {
     exact.session.force_threads = true;
     bool from_file = o->id_list[0] == '@';
     int status = from_file ? cli_text_read(o->id_list + 1, "id file", &text) : CLI_OK;
-    if (!status) status = cli_model_open(o, &file, &model);
+    if (!status) status = cli_model_open(o, true, &file, &model);
     if (!status) {
         phi_model_get_info(model, &info);
         status = cli_parse_ids("--ids", from_file ? text.bytes : o->id_list, from_file ? text.n : strlen(o->id_list),

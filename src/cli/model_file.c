@@ -104,12 +104,18 @@ int cli_model_choose(const struct cli_options *o, struct cli_model_file *out) {
     return cli_fail(CLI_MODEL, "no model: give -m FILE or set PHI_MODEL (the demo model is not beside the program)");
 }
 
-int cli_model_open(const struct cli_options *o, struct cli_model_file *file, phi_model **model) {
+int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_file *file, phi_model **model) {
+    struct phi_model_info info;
     phi_error err = {""};
     int status = cli_model_choose(o, file);
     if (status) return status;
     status = phi_model_open(file->path, model, &err);
-    return status ? cli_fail_with(status, &err) : CLI_OK;
+    if (status) return cli_fail_with(status, &err);
+    phi_model_get_info(*model, &info);
+    if (!weights || info.tensor_bytes) return CLI_OK;
+    phi_model_close(*model);
+    *model = NULL;
+    return cli_fail(CLI_MODEL, "%s: holds a vocabulary but no weights; it can only tokenize", file->path);
 }
 
 void cli_model_announce(const struct cli_model_file *file) {

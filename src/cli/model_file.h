@@ -13,8 +13,9 @@ struct cli_model_file {
 /* CLI_OK; CLI_MODEL if there is no model to be found. Does not open it. */
 int cli_model_choose(const struct cli_options *o, struct cli_model_file *out);
 
-/* Choose and open. *model belongs to the caller. The exit code, with the error line printed. */
-int cli_model_open(const struct cli_options *o, struct cli_model_file *file, phi_model **model);
+/* Choose and open. *model belongs to the caller. weights: a file that holds only a vocabulary is refused (CLI_MODEL).
+ * The exit code, with the error line printed. */
+int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_file *file, phi_model **model);
 
 /* "phi: model PATH (why)", once everything that can fail has gone well. */
 void cli_model_announce(const struct cli_model_file *file);

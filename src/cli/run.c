@@ -161,7 +161,7 @@ int cli_run(const struct cli_options *o) {
     phi_model *model = NULL;
     int status = cli_prompt_read(o, &prompt);
     if (!status && !cli_interrupted()) {
-        status = cli_model_open(o, &file, &model);
+        status = cli_model_open(o, true, &file, &model);
         if (!status) status = run_prompt(o, model, &file, &prompt);
     }
     phi_model_close(model);

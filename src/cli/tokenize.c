@@ -74,7 +74,7 @@ int cli_tokenize(const struct cli_options *o) {
     phi_model *model = NULL;
     int status = cli_prompt_read_verbatim(o, &text);
     if (!status && !cli_interrupted()) {
-        status = cli_model_open(o, &file, &model);
+        status = cli_model_open(o, false, &file, &model);
         if (!status && file.why[0]) cli_model_announce(&file);
         if (!status) status = o->decode ? decode(model, &text) : encode_all(o, model, &text);
     }
