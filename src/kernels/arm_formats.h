@@ -1,0 +1,291 @@
+/* The block formats on ARM: from the bits of four rows to signed bytes in the order of k, with the scales of the four
+ * rows side by side, for the levels that share rows.inc. Layouts are drawn in quant/; no products here.
+ *
+ *       w[0][0]  row 0: weights 0 .. 15     w[0][1]  row 0: weights 16 .. 31
+ *       ...                                 ...
+ *       w[3][0]  row 3: weights 0 .. 15     w[3][1]  row 3: weights 16 .. 31        d: of rows 0, 1, 2, 3
+ *
+ * `type` is a constant wherever these functions are called: the branches on it cost nothing. */
+#ifndef PHI_KERNELS_ARM_FORMATS_H
+#define PHI_KERNELS_ARM_FORMATS_H
+
+#include "../quant/quant.h"
+#include "../quant/bits.h"
+
+#include <arm_neon.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* 32 weights of four rows. */
+struct arm_quad {
+    int8x16_t w[4][2];
+};
+
+/* A block of 32 of four rows. */
+struct arm_block {
+    struct arm_quad q;
+    float32x4_t d, m; /* m: formats with a minimum */
+};
+
+/* A block of 256 of four rows: 8 groups of 32 ... */
+struct arm_group {
+    struct arm_quad q;
+    int32x4_t sc[2]; /* of weights 0 .. 15 and 16 .. 31; [1] only where the format has a scale for each 16 */
+};
+/* ... and what they share. 16-bit numbers j and j + 1 of the four rows stand in the halves of a vector, j even. */
+struct arm_head {
+    int16x8_t mn[8];  /* minima: 8, of groups, or 16 (Q2_K); Q5_K: its scales behind its 8 minima */
+    float32x4_t d, m; /* m: -dmin */
+};
+struct arm_super {
+    struct arm_group g[8];
+    struct arm_head h;
+};
+
+/* ---- What is constant about a format ---- */
+
+/* Blocks of 256, not 32. */
+INLINE int arm_is_super(enum phi_type_index type) {
+    switch (type) {
+#define BLOCK(NAME, name, id, block, bytes, act)                                                                     \
+    case PHI_##NAME:                                                                                                 \
+        return block == 256;
+#include "../quant/quant.def"
+    default:
+        return 0;
+    }
+}
+
+/* Weights that use 8 bits. The others are within -32 .. 32 with a scale for each 16, else within -16 .. 16. */
+INLINE int arm_is_wide(enum phi_type_index type) {
+    return type == PHI_Q8_0 || type == PHI_IQ4_NL || type == PHI_IQ4_XS;
+}
+
+INLINE int arm_has_sc16(enum phi_type_index type) {
+    return type == PHI_Q6_K || type == PHI_Q3_K || type == PHI_Q2_K;
+}
+
+INLINE int arm_n_min(enum phi_type_index type) {
+    switch (type) {
+    case PHI_Q4_1:
+    case PHI_Q5_1:
+        return 1;
+    case PHI_Q4_K:
+    case PHI_Q5_K:
+        return 8;
+    case PHI_Q2_K:
+        return 16;
+    default:
+        return 0;
+    }
+}
+
+INLINE size_t arm_block_bytes(enum phi_type_index type) {
+    switch (type) {
+#define BLOCK(NAME, name, id, block, bytes, act)                                                                     \
+    case PHI_##NAME:                                                                                                 \
+        return bytes;
+#include "../quant/quant.def"
+    default:
+        return 0;
+    }
+}
+
+/* ---- Four rows side by side ---- */
+
+/* The half-precision numbers at byte `at` of four blocks. */
+INLINE float32x4_t arm_halves(const uint8_t *const w[4], size_t at) {
+    uint16_t h[4];
+    for (int i = 0; i < 4; i++) memcpy(&h[i], w[i] + at, 2);
+    uint16x4_t v = vdup_n_u16(h[0]);
+    v = vset_lane_u16(h[1], v, 1);
+    v = vset_lane_u16(h[2], v, 2);
+    v = vset_lane_u16(h[3], v, 3);
+    return vcvt_f32_f16(vreinterpret_f16_u16(v));
+}
+
+/* The 16 bytes at byte `at` of four blocks, as words: lane i of word[n] is word n of row i. */
+INLINE void arm_words(const uint8_t *const w[4], size_t at, uint32x4_t word[4]) {
+    uint32x4_t a = vreinterpretq_u32_u8(vld1q_u8(w[0] + at)), b = vreinterpretq_u32_u8(vld1q_u8(w[1] + at));
+    uint32x4_t c = vreinterpretq_u32_u8(vld1q_u8(w[2] + at)), d = vreinterpretq_u32_u8(vld1q_u8(w[3] + at));
+    uint32x4_t ac = vzip1q_u32(a, c), bd = vzip1q_u32(b, d);
+    word[0] = vzip1q_u32(ac, bd);
+    word[1] = vzip2q_u32(ac, bd);
+    ac = vzip2q_u32(a, c);
+    bd = vzip2q_u32(b, d);
+    word[2] = vzip1q_u32(ac, bd);
+    word[3] = vzip2q_u32(ac, bd);
+}
+
+/* The bytes of words as 16-bit numbers: out[0] has bytes 0 of four rows and bytes 1, out[1] bytes 2 and 3. */
+INLINE void arm_widen_words(uint32x4_t word, int16x8_t out[2]) {
+    static const uint8_t turn[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    uint8x16_t b = vqtbl1q_u8(vreinterpretq_u8_u32(word), vld1q_u8(turn));
+    out[0] = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(b)));
+    out[1] = vreinterpretq_s16_u16(vmovl_high_u8(b));
+}
+
+/* Shift bytes right by n, left if n is negative. */
+INLINE uint8x16_t arm_shift(uint8x16_t b, int n) {
+    return n == 0 ? b : vshlq_u8(b, vdupq_n_s8((int8_t)-n));
+}
+
+INLINE uint8x16_t arm_nibble(uint8x16_t b, int high) {
+    return high ? vshrq_n_u8(b, 4) : vandq_u8(b, vdupq_n_u8(15));
+}
+
+/* The values of IQ4_NL and IQ4_XS for nibbles. */
+INLINE int8x16_t arm_iq4(uint8x16_t nibble) {
+    return vqtbl1q_s8(vld1q_s8(iq4_values), nibble);
+}
+
+/* ---- Blocks of 32 ---- */
+
+/* Bytes 0xff where bits 16*half .. 16*half + 15 of a word are set, in order. */
+INLINE uint8x16_t arm_fifth_bits(const uint8_t *word, int half) {
+    static const uint8_t bit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t b = vcombine_u8(vdup_n_u8(word[2 * half]), vdup_n_u8(word[2 * half + 1]));
+    return vtstq_u8(b, vld1q_u8(bit));
+}
+
+/* Times the sum of q, it must be added to the products with the bytes of arm_unpack32: offsets that cost less here
+ * than in each weight. */
+INLINE int arm_bias32(enum phi_type_index type, int raw) {
+    return type == PHI_Q5_1 ? 16 : type == PHI_Q4_0 && raw ? -8 : 0;
+}
+
+/* raw: the weights are used once, so leave the offset of Q4_0 to arm_bias32. */
+INLINE void arm_unpack32(enum phi_type_index type, const uint8_t *const w[4], int raw, struct arm_block *out) {
+    size_t qs = arm_block_bytes(type) - (type == PHI_Q8_0 ? 32 : 16);
+    for (int i = 0; i < 4; i++) {
+        uint8x16_t b = vld1q_u8(w[i] + qs), v[2] = {arm_nibble(b, 0), arm_nibble(b, 1)};
+        for (int h = 0; h < 2; h++) {
+            int8x16_t s = vreinterpretq_s8_u8(v[h]);
+            if (type == PHI_Q4_0 && !raw) s = vsubq_s8(s, vdupq_n_s8(8));
+            if (type == PHI_Q5_0 || type == PHI_Q5_1) { /* minus 16 where the fifth bit is not set */
+                uint8x16_t set = arm_fifth_bits(w[i] + qs - 4, h);
+                s = vreinterpretq_s8_u8(vorrq_u8(v[h], vbicq_u8(vdupq_n_u8(0xf0), set)));
+            }
+            if (type == PHI_IQ4_NL) s = arm_iq4(v[h]);
+            if (type == PHI_Q8_0) s = vreinterpretq_s8_u8(vld1q_u8(w[i] + 2 + 16 * h));
+            out->q.w[i][h] = s;
+        }
+    }
+    out->d = arm_halves(w, 0);
+    out->m = arm_n_min(type) ? arm_halves(w, 2) : vdupq_n_f32(0);
+}
+
+/* ---- Blocks of 256 ---- */
+
+/* Scales as words (4 scales of a row in a lane; IQ4_XS: as they lie in the block), and the head. */
+INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4], uint32x4_t sc[4],
+                            struct arm_head *h) {
+    uint32x4_t a[4], x0f = vdupq_n_u32(0x0f0f0f0fu), x30 = vdupq_n_u32(0x30303030u), x3f = vdupq_n_u32(0x3f3f3f3fu);
+    switch (type) {
+    case PHI_Q4_K:
+    case PHI_Q5_K: {
+        arm_words(w, 4, a);
+        sc[0] = vandq_u32(a[0], x3f);
+        sc[1] = vorrq_u32(vandq_u32(a[2], x0f), vandq_u32(vshrq_n_u32(a[0], 2), x30));
+        uint32x4_t low = vandq_u32(a[1], x3f);
+        uint32x4_t high = vorrq_u32(vandq_u32(vshrq_n_u32(a[2], 4), x0f), vandq_u32(vshrq_n_u32(a[1], 2), x30));
+        arm_widen_words(low, h->mn);
+        arm_widen_words(high, h->mn + 2);
+        if (type == PHI_Q5_K) {
+            arm_widen_words(sc[0], h->mn + 4);
+            arm_widen_words(sc[1], h->mn + 6);
+        }
+        h->d = arm_halves(w, 0);
+        h->m = vnegq_f32(arm_halves(w, 2));
+        break;
+    }
+    case PHI_Q6_K:
+        arm_words(w, 192, sc);
+        h->d = arm_halves(w, 208);
+        break;
+    case PHI_Q2_K:
+        arm_words(w, 0, a);
+        for (int i = 0; i < 4; i++) {
+            sc[i] = vandq_u32(a[i], x0f);
+            arm_widen_words(vandq_u32(vshrq_n_u32(a[i], 4), x0f), h->mn + 2 * i);
+        }
+        h->d = arm_halves(w, 80);
+        h->m = vnegq_f32(arm_halves(w, 82));
+        break;
+    case PHI_Q3_K: {
+        arm_words(w, 92, a); /* the scales are a[1] .. a[3]: the 16 bytes end within the block */
+        uint8x16_t off = vdupq_n_u8(32);
+        uint32x4_t low[4] = {vandq_u32(a[1], x0f), vandq_u32(a[2], x0f), vandq_u32(vshrq_n_u32(a[1], 4), x0f),
+                             vandq_u32(vshrq_n_u32(a[2], 4), x0f)};
+        uint32x4_t high[4] = {vshlq_n_u32(a[3], 4), vshlq_n_u32(a[3], 2), a[3], vshrq_n_u32(a[3], 2)};
+        for (int i = 0; i < 4; i++) {
+            uint32x4_t s = vorrq_u32(low[i], vandq_u32(high[i], x30));
+            sc[i] = vreinterpretq_u32_u8(vsubq_u8(vreinterpretq_u8_u32(s), off));
+        }
+        h->d = arm_halves(w, 108);
+        break;
+    }
+    default: /* IQ4_XS */
+        arm_words(w, 0, sc);
+        h->d = arm_halves(w, 0);
+    }
+}
+
+/* Scale j of four rows. */
+INLINE int32x4_t arm_scale(enum phi_type_index type, const uint32x4_t sc[4], int j) {
+    if (type == PHI_IQ4_XS) {
+        uint32x4_t low = vshlq_u32(sc[1], vdupq_n_s32(-4 * j)), high = vshlq_u32(sc[0], vdupq_n_s32(-16 - 2 * j));
+        return vsubq_s32(vreinterpretq_s32_u32(vandq_u32(vsliq_n_u32(low, high, 4), vdupq_n_u32(63))),
+                         vdupq_n_s32(32));
+    }
+    int32x4_t top = vshlq_s32(vreinterpretq_s32_u32(sc[j / 4]), vdupq_n_s32(24 - 8 * (j % 4)));
+    return vshrq_n_s32(top, 24);
+}
+
+/* Group j = 0..7: 32 weights of four rows, offset taken off (Q5_K: 16, which rows.inc gives back), and their scales.
+ */
+INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4], const uint32x4_t sc[4], int j,
+                             struct arm_group *g) {
+    int half = j / 4, quarter = j % 4;
+    for (int i = 0; i < 4; i++)
+        for (int p = 0; p < 2; p++) {
+            uint8x16_t v;
+            switch (type) {
+            case PHI_Q4_K:
+                v = arm_nibble(vld1q_u8(w[i] + 16 + 32 * (j / 2) + 16 * p), j % 2);
+                break;
+            case PHI_Q5_K: {
+                uint8x16_t set = vtstq_u8(vld1q_u8(w[i] + 16 + 16 * p), vdupq_n_u8((uint8_t)(1 << j)));
+                v = arm_nibble(vld1q_u8(w[i] + 48 + 32 * (j / 2) + 16 * p), j % 2);
+                v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xf0), set));
+                break;
+            }
+            case PHI_Q6_K: {
+                uint8x16_t high = arm_shift(vld1q_u8(w[i] + 128 + 32 * half + 16 * p), 2 * quarter - 4);
+                v = arm_nibble(vld1q_u8(w[i] + 64 * half + 32 * (quarter % 2) + 16 * p), quarter / 2);
+                v = vsubq_u8(vorrq_u8(v, vandq_u8(high, vdupq_n_u8(0x30))), vdupq_n_u8(32));
+                break;
+            }
+            case PHI_Q2_K:
+                v = vandq_u8(arm_shift(vld1q_u8(w[i] + 16 + 32 * half + 16 * p), 2 * quarter), vdupq_n_u8(3));
+                break;
+            case PHI_Q3_K: { /* minus 4 where the third bit is not set */
+                uint8x16_t set = vtstq_u8(vld1q_u8(w[i] + 16 * p), vdupq_n_u8((uint8_t)(1 << j)));
+                v = vandq_u8(arm_shift(vld1q_u8(w[i] + 32 + 32 * half + 16 * p), 2 * quarter), vdupq_n_u8(3));
+                v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xfc), set));
+                break;
+            }
+            default: /* IQ4_XS */
+                v = vreinterpretq_u8_s8(arm_iq4(arm_nibble(vld1q_u8(w[i] + 8 + 16 * j), p)));
+            }
+            g->q.w[i][p] = vreinterpretq_s8_u8(v);
+        }
+    if (arm_has_sc16(type)) {
+        g->sc[0] = arm_scale(type, sc, 2 * j);
+        g->sc[1] = arm_scale(type, sc, 2 * j + 1);
+    } else {
+        g->sc[0] = arm_scale(type, sc, j);
+    }
+}
+
+#endif
