@@ -321,6 +321,13 @@ static void check_elements(const struct phi_kernels *k, const struct phi_kernels
     k->add(got, x, n);
     check_floats(got, want, size);
 
+    testing("%s fold: n %d, values %d", k->name, n, (int)vk);
+    memcpy(got, w, size * 4);
+    memcpy(want, w, size * 4);
+    scalar->fold(want, x, n, 0.7f, 0.3f);
+    k->fold(got, x, n, 0.7f, 0.3f);
+    check_floats(got, want, size);
+
     testing("%s swiglu: n %d, values %d", k->name, n, (int)vk);
     if (vk == V_RANDOM)
         for (int i = 0; i < n; i++) x[i] *= 100.0f; /* beyond both ends of exp */
