@@ -19,8 +19,9 @@ logits() { # OUT PROGRAM OPTION..: PROGRAM may be several words
     $program logits -m $model --ids "@$dir/ids" -o "$out" "$@"
 }
 
+every_level="scalar $(sed -n 's/^ISA([a-z0-9_]*, *\([a-z0-9_]*\),.*/\1/p' src/kernels/isa.def | tr '\n' ' ')"
 levels() { # PROGRAM: the instruction sets that it has and that its machine can run
-    for isa in scalar avx2 avxvnni avx512 avx512vnni neon dotprod i8mm; do
+    for isa in $every_level; do
         # shellcheck disable=SC2086
         $1 logits -m $model --ids 1 --greedy 1 --isa $isa > /dev/null 2>&1 && echo $isa
     done
