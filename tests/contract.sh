@@ -42,7 +42,7 @@ same() { # TITLE PROGRAM OPTION..: the same bytes as the reference of this cache
 
 mine=$(levels "$phi")
 bytes=$((n * 2048 * 4)) # the demo model's vocabulary, float32
-for cache in "f16 f16" "f32 f32" "f16 f32" "f32 f16"; do
+for cache in "f16 f16" "f32 f32" "q8_0 q8_0" "f16 f32" "q8_0 f16"; do
     k=${cache% *} v=${cache#* }
     reference=$dir/reference.$k.$v
     if ! logits "$reference" "$phi" -t 1 --isa scalar -ctk "$k" -ctv "$v" || [ "$(wc -c < "$reference")" -ne $bytes ]; then
