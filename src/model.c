@@ -29,7 +29,7 @@ static int get_int(const struct phi_model *m, const char *name, int min, int max
     uint64_t u = 0;
     int found = phi_gguf_get_u64(&m->gguf, key, (uint64_t)min, (uint64_t)max, &u, err);
     if (found < 0) return found;
-    if (!found && fallback < 0) return phi_fail(err, PHI_MODEL, "%s: %s is missing", m->gguf.file.path, key);
+    if (!found && fallback < 0) return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s is missing", key);
     *v = found ? (int)u : fallback;
     return 0;
 }
@@ -40,7 +40,7 @@ static int get_float(const struct phi_model *m, const char *name, double min, do
     snprintf(key, sizeof key, "phi3.%s", name);
     int found = phi_gguf_get_f64(&m->gguf, key, min, max, v, err);
     if (found < 0) return found;
-    if (!found && isnan(fallback)) return phi_fail(err, PHI_MODEL, "%s: %s is missing", m->gguf.file.path, key);
+    if (!found && isnan(fallback)) return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s is missing", key);
     if (!found) *v = fallback;
     return 0;
 }
@@ -51,21 +51,22 @@ static int read_attention(struct phi_model *m, phi_error *err) {
     if ((e = get_int(m, "attention.head_count", 1, MAX_WIDTH, -1, &m->n_head, err))) return e;
     if ((e = get_int(m, "attention.head_count_kv", 1, MAX_WIDTH, m->n_head, &m->n_head_kv, err))) return e;
     if (m->n_head % m->n_head_kv)
-        return phi_fail(err, PHI_MODEL, "%s: phi3.attention.head_count %d is no multiple of head_count_kv %d", path,
-                        m->n_head, m->n_head_kv);
+        return phi_file_fail(path, err, PHI_MODEL, "phi3.attention.head_count %d is no multiple of head_count_kv %d",
+                             m->n_head, m->n_head_kv);
     if ((e = get_int(m, "attention.key_length", 1, MAX_WIDTH, m->n_embd / m->n_head, &m->head_dim, err))) return e;
     if ((e = get_int(m, "attention.value_length", 1, MAX_WIDTH, m->head_dim, &value_dim, err))) return e;
     if (m->head_dim < 1 || value_dim != m->head_dim || (int64_t)m->head_dim * m->n_head > MAX_WIDTH)
-        return phi_fail(err, PHI_MODEL,
-                        "%s: heads of %d keys and %d values, %d of them, do not fit phi3.embedding_length %d", path,
-                        m->head_dim, value_dim, m->n_head, m->n_embd);
+        return phi_file_fail(path, err, PHI_MODEL,
+                             "heads of %d keys and %d values, %d of them, do not fit phi3.embedding_length %d",
+                             m->head_dim, value_dim, m->n_head, m->n_embd);
     if (m->n_embd % m->n_head && m->head_dim == m->n_embd / m->n_head)
-        return phi_fail(err, PHI_MODEL, "%s: phi3.embedding_length %d is no multiple of attention.head_count %d",
-                        path, m->n_embd, m->n_head);
+        return phi_file_fail(path, err, PHI_MODEL,
+                             "phi3.embedding_length %d is no multiple of attention.head_count %d", m->n_embd,
+                             m->n_head);
     if ((e = get_int(m, "rope.dimension_count", 2, m->head_dim, m->head_dim, &m->n_rot, err))) return e;
     if (m->n_rot % 2)
-        return phi_fail(err, PHI_MODEL, "%s: phi3.rope.dimension_count %d: must be even, 2 to %d", path, m->n_rot,
-                        m->head_dim);
+        return phi_file_fail(path, err, PHI_MODEL, "phi3.rope.dimension_count %d: must be even, 2 to %d", m->n_rot,
+                             m->head_dim);
     /* A file for 4096 positions without the key is an original 4k model, whose configuration has the window. */
     if ((e = get_int(m, "attention.sliding_window", 0, INT32_MAX, m->n_ctx_train == CONTEXT_4K ? WINDOW_4K : 0,
                      &m->window, err)))
@@ -102,7 +103,7 @@ static const struct phi_gguf_tensor *find(const struct phi_model *m, char name[6
 }
 
 static int missing(const struct phi_model *m, const char *name, phi_error *err) {
-    return phi_fail(err, PHI_MODEL, "%s: tensor '%s' is missing", m->gguf.file.path, name);
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "tensor '%s' is missing", name);
 }
 
 static int check_shape(const struct phi_model *m, const char *name, const struct phi_gguf_tensor *t, int64_t rows,
@@ -115,10 +116,10 @@ static int check_shape(const struct phi_model *m, const char *name, const struct
     for (int i = 0; i < t->n_dim; i++)
         n += snprintf(found + n, sizeof found - (size_t)n, "%s%llu", i ? " x " : "", (unsigned long long)t->dim[i]);
     if (rows)
-        return phi_fail(err, PHI_MODEL, "%s: tensor '%s' has shape %s, expected %lld x %lld", m->gguf.file.path, name,
-                        found, (long long)cols, (long long)rows);
-    return phi_fail(err, PHI_MODEL, "%s: tensor '%s' has shape %s, expected %lld", m->gguf.file.path, name, found,
-                    (long long)cols);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "tensor '%s' has shape %s, expected %lld x %lld",
+                             name, found, (long long)cols, (long long)rows);
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "tensor '%s' has shape %s, expected %lld", name, found,
+                         (long long)cols);
 }
 
 /* A matrix of this shape, any type of the table. */
@@ -149,8 +150,8 @@ static int bind_vector(const struct phi_model *m, const char *name, const struct
     int e = check_shape(m, name, t, 0, n, err);
     if (e) return e;
     if (t->type->index != PHI_F32)
-        return phi_fail(err, PHI_MODEL, "%s: tensor '%s' is %s, expected F32", m->gguf.file.path, name,
-                        t->type->name);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "tensor '%s' is %s, expected F32", name,
+                             t->type->name);
     if ((uintptr_t)t->data % _Alignof(float) == 0) {
         *out = (const float *)(const void *)t->data;
         return 0;
@@ -222,8 +223,8 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     if (t->n_dim != 2 || t->dim[1] > MAX_VOCAB) return check_shape(m, name, t, n_token, m->n_embd, err);
     m->n_vocab = (int)t->dim[1];
     if (n_token > m->n_vocab)
-        return phi_fail(err, PHI_MODEL, "%s: %d tokens, but tensor 'token_embd.weight' has %d rows",
-                        m->gguf.file.path, n_token, m->n_vocab);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
+                             "%d tokens, but tensor 'token_embd.weight' has %d rows", n_token, m->n_vocab);
     if ((e = bind_mat(m, name, t, m->n_vocab, m->n_embd, &m->embedding, err))) return e;
     t = find(m, name, "output.weight");
     m->head = m->embedding; /* tied */
@@ -232,12 +233,12 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     /* The file must hold as many blocks as it says before memory is taken for them. */
     if (!find(m, name, "blk.%d.attn_norm.weight", m->n_layer - 1)) return missing(m, name, err);
     if (find(m, name, "blk.%d.attn_norm.weight", m->n_layer))
-        return phi_fail(err, PHI_MODEL, "%s: phi3.block_count is %d, but there is a tensor '%s'", m->gguf.file.path,
-                        m->n_layer, name);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "phi3.block_count is %d, but there is a tensor '%s'",
+                             m->n_layer, name);
     m->layer = phi_alloc((size_t)m->n_layer, sizeof *m->layer);
     m->norm_copy = phi_alloc((size_t)(2 * m->n_layer + 1) * (size_t)m->n_embd, sizeof(float));
     if (!m->layer || !m->norm_copy)
-        return phi_fail(err, PHI_MEMORY, "%s: not enough memory for %d layers", m->gguf.file.path, m->n_layer);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MEMORY, "not enough memory for %d layers", m->n_layer);
     float *copy = m->norm_copy;
     t = find(m, name, "output_norm.weight");
     if ((e = bind_vector(m, name, t, m->n_embd, &copy, &m->output_norm, err))) return e;
@@ -259,8 +260,8 @@ static int bind_factors(const struct phi_model *m, const char *name, float *fact
     if (in_place != factor) memcpy(factor, in_place, (size_t)(m->n_rot / 2) * sizeof(float));
     for (int i = 0; i < m->n_rot / 2; i++)
         if (!(factor[i] > 0 && factor[i] < 1e6f))
-            return phi_fail(err, PHI_MODEL, "%s: tensor '%s' holds %g at %d, expected a factor above 0",
-                            m->gguf.file.path, name, (double)factor[i], i);
+            return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
+                                 "tensor '%s' holds %g at %d, expected a factor above 0", name, (double)factor[i], i);
     return 0;
 }
 
@@ -273,7 +274,7 @@ static int read_rope(struct phi_model *m, phi_error *err) {
     size_t half = (size_t)m->n_rot / 2;
     for (int list = 0; list < PHI_N_ROPE; list++) {
         float *f = m->inv_freq[list] = phi_alloc(half, sizeof(float));
-        if (!f) return phi_fail(err, PHI_MEMORY, "%s: not enough memory for the rotary lists", m->gguf.file.path);
+        if (!f) return phi_file_fail(m->gguf.file.path, err, PHI_MEMORY, "not enough memory for the rotary lists");
         if ((e = bind_factors(m, names[list], f, &found[list], err))) return e;
         phi_rope_inv_freq(f, m->n_rot, theta, found[list] ? f : NULL);
     }
@@ -294,7 +295,7 @@ static int read_rope(struct phi_model *m, phi_error *err) {
 int phi_model_open(const char *path, phi_model **out, phi_error *err) {
     struct phi_model *m = phi_alloc(1, sizeof *m);
     *out = NULL;
-    if (!m) return phi_fail(err, PHI_MEMORY, "%s: not enough memory", path);
+    if (!m) return phi_file_fail(path, err, PHI_MEMORY, "not enough memory");
     char quoted[PHI_QUOTE_SIZE];
     int e = phi_gguf_open(path, &m->gguf, err);
     if (e) {
@@ -303,11 +304,11 @@ int phi_model_open(const char *path, phi_model **out, phi_error *err) {
     }
     int found = phi_gguf_get_str(&m->gguf, "general.architecture", &m->architecture, err);
     e = found < 0 ? found : 0;
-    if (!found) e = phi_fail(err, PHI_MODEL, "%s: general.architecture is missing", path);
+    if (!found) e = phi_file_fail(path, err, PHI_MODEL, "general.architecture is missing");
     if (e) goto fail;
     if (m->architecture.n != 4 || memcmp(m->architecture.s, "phi3", 4)) {
-        e = phi_fail(err, PHI_MODEL, "%s: general.architecture is '%s', expected 'phi3'", path,
-                     phi_quote(quoted, m->architecture.s, m->architecture.n));
+        e = phi_file_fail(path, err, PHI_MODEL, "general.architecture is '%s', expected 'phi3'",
+                          phi_quote(quoted, m->architecture.s, m->architecture.n));
         goto fail;
     }
     if (phi_gguf_get_str(&m->gguf, "general.name", &m->name, NULL) <= 0) m->name = (struct phi_str){"", 0};

@@ -195,7 +195,7 @@ static int thread_count(int wanted, int fallback, bool force) {
 static int check_options(const struct phi_model *m, const struct phi_session_options *o, phi_error *err) {
     enum { MAX_THREAD = 1024, MAX_UBATCH = 1 << 16 };
     if (!m->layer)
-        return phi_fail(err, PHI_MODEL, "%s: the file holds a vocabulary but no weights", m->gguf.file.path);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "the file holds a vocabulary but no weights");
     if (o->n_ctx < 0 || o->n_ctx > m->n_ctx_train)
         return phi_fail(err, PHI_USAGE, "a context of %d tokens is out of range: the model was made for 1 to %d",
                         o->n_ctx, m->n_ctx_train);
