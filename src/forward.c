@@ -78,12 +78,10 @@ static void qkv_rows(void *arg, int chunk, int thread) {
     phi_matmul(s, mats[i], row, n_row, &s->in, p->n, s->qkv + offset + row, (size_t)width, &scratch);
 }
 
-/* chunk = KV head: rotate its queries and keys, put keys and values into the cache */
-static void rotate_and_store(void *arg, int g, int thread) {
-    struct pass *p = arg;
-    struct phi_session *s = p->s;
+/* Rotate the queries and keys of KV head g, put keys and values into the cache. */
+static void rotate_and_put(const struct pass *p, int g, const struct phi_scratch *scratch) {
+    const struct phi_session *s = p->s;
     const struct phi_model *m = s->model;
-    struct phi_scratch scratch = phi_thread_scratch(s, thread);
     int hd = m->head_dim, half = m->n_rot / 2, n_q = m->n_head / m->n_head_kv;
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
     phi_cache_begin(s, p->index, g);
@@ -94,8 +92,15 @@ static void rotate_and_store(void *arg, int g, int thread) {
         float *v = k + (size_t)(m->n_head_kv * hd);
         for (int i = 0; i < n_q; i++) s->kernels.rope(q + i * hd, c, sine, half);
         s->kernels.rope(k, c, sine, half);
-        phi_cache_put(s, p->index, g, p->first + (size_t)t, k, v, &scratch);
+        phi_cache_put(s, p->index, g, p->first + (size_t)t, k, v, scratch);
     }
+}
+
+/* chunk = KV head */
+static void rotate_head(void *arg, int g, int thread) {
+    struct pass *p = arg;
+    struct phi_scratch scratch = phi_thread_scratch(p->s, thread);
+    rotate_and_put(p, g, &scratch);
 }
 
 /* Queries that share a KV head go together: heads of one token, or of several. */
@@ -112,26 +117,31 @@ static int tiles_per_group(const struct phi_model *m) {
     return chunks(m->n_head / m->n_head_kv, tile_heads(m));
 }
 
-/* chunk = a tile of queries, the last tokens first: they take longest */
-static void attend(void *arg, int chunk, int thread) {
-    struct pass *p = arg;
+/* Tile `tile` of KV head `group`, tokens from t0 on. */
+static void attend(const struct pass *p, int group, int tile, int t0, struct phi_scratch *scratch) {
     struct phi_session *s = p->s;
     const struct phi_model *m = s->model;
-    struct phi_scratch scratch = phi_thread_scratch(s, thread);
-    int hd = m->head_dim, n_q = m->n_head / m->n_head_kv, per_pass = m->n_head_kv * tiles_per_group(m);
-    int tile = chunk % per_pass, group = tile / tiles_per_group(m),
-        first_q = tile % tiles_per_group(m) * tile_heads(m);
-    int t0 = (chunks(p->n, tile_tokens(m)) - 1 - chunk / per_pass) * tile_tokens(m);
-    int heads = least(tile_heads(m), n_q - first_q), tokens = least(tile_tokens(m), p->n - t0),
+    int hd = m->head_dim, n_q = m->n_head / m->n_head_kv, first_q = tile * tile_heads(m),
         head = group * n_q + first_q;
+    int heads = least(tile_heads(m), n_q - first_q), tokens = least(tile_tokens(m), p->n - t0);
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd, out_width = (size_t)(m->n_head * hd);
     size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)(head * hd);
     for (int t = 0; t < tokens; t++)
-        memcpy(scratch.query + t * heads * hd, s->qkv + (size_t)(t0 + t) * width + of_head, bytes);
-    phi_attention(s, p->index, group, p->first + (size_t)t0, tokens * heads, heads, &scratch);
+        memcpy(scratch->query + t * heads * hd, s->qkv + (size_t)(t0 + t) * width + of_head, bytes);
+    phi_attention(s, p->index, group, p->first + (size_t)t0, tokens * heads, heads, scratch);
     for (int t = 0; t < tokens; t++)
-        memcpy(s->attended.kind[PHI_ACT_F32].f + (size_t)(t0 + t) * out_width + of_head, scratch.out + t * heads * hd,
-               bytes);
+        memcpy(s->attended.kind[PHI_ACT_F32].f + (size_t)(t0 + t) * out_width + of_head,
+               scratch->out + t * heads * hd, bytes);
+}
+
+/* chunk = a tile of queries, the last tokens first: they take longest */
+static void attend_tile(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    const struct phi_model *m = p->s->model;
+    struct phi_scratch scratch = phi_thread_scratch(p->s, thread);
+    int per_head = tiles_per_group(m), per_token = m->n_head_kv * per_head, tile = chunk % per_token;
+    int t0 = (chunks(p->n, tile_tokens(m)) - 1 - chunk / per_token) * tile_tokens(m);
+    attend(p, tile / per_head, tile % per_head, t0, &scratch);
 }
 
 /* chunk = KV head */
@@ -139,6 +149,26 @@ static void commit(void *arg, int g, int thread) {
     struct pass *p = arg;
     (void)thread;
     phi_cache_commit(p->s, p->index, g, p->n);
+}
+
+/* chunk = KV head of a pass with one token: all of the above without a join */
+static void attend_token(void *arg, int g, int thread) {
+    struct pass *p = arg;
+    struct phi_scratch scratch = phi_thread_scratch(p->s, thread);
+    rotate_and_put(p, g, &scratch);
+    for (int tile = 0; tile < tiles_per_group(p->s->model); tile++) attend(p, g, tile, 0, &scratch);
+    phi_cache_commit(p->s, p->index, g, 1);
+}
+
+static void attention(struct pass *p) {
+    const struct phi_model *m = p->s->model;
+    if (p->n == 1) {
+        run(p, attend_token, m->n_head_kv);
+        return;
+    }
+    run(p, rotate_head, m->n_head_kv);
+    run(p, attend_tile, m->n_head_kv * tiles_per_group(m) * chunks(p->n, tile_tokens(m)));
+    if (phi_cache_is_ring(p->s)) run(p, commit, m->n_head_kv);
 }
 
 /* chunk = token */
@@ -184,19 +214,38 @@ static void hidden_columns(void *arg, int chunk, int thread) {
     }
 }
 
+/* chunk = fewer columns, for one token: small chunks end together; it is rounded at once when all are done */
+static void hidden_token(void *arg, int chunk, int thread) {
+    struct pass *p = arg;
+    struct phi_session *s = p->s;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int row = chunk * ROWS, n_row = least(ROWS, p->layer->gate.rows - row);
+    phi_matmul(s, &p->layer->gate, row, n_row, &s->in, 1, scratch.gate, PHI_FFN_CHUNK, &scratch);
+    phi_matmul(s, &p->layer->up, row, n_row, &s->in, 1, scratch.up, PHI_FFN_CHUNK, &scratch);
+    s->kernels.swiglu(scratch.gate, scratch.up, s->hidden_row + row, n_row);
+}
+
+static void hidden(struct pass *p) {
+    struct phi_session *s = p->s;
+    int n = s->model->n_ff;
+    if (p->n > 1) {
+        run(p, hidden_columns, chunks(n, PHI_FFN_CHUNK));
+        return;
+    }
+    run(p, hidden_token, chunks(n, ROWS));
+    phi_quantize(s, &s->hidden, phi_mat_kinds(&p->layer->down), 0, 0, n, s->hidden_row);
+}
+
 static void layer(struct pass *p) {
     struct phi_session *s = p->s;
-    const struct phi_model *m = s->model;
     const struct phi_layer *l = p->layer;
     norm(p, l->attn_norm, s->h, phi_mat_kinds(&l->wq) | phi_mat_kinds(&l->wk) | phi_mat_kinds(&l->wv), p->n);
     run(p, qkv_rows, chunks(l->wq.rows, ROWS) + 2 * chunks(l->wk.rows, ROWS));
-    run(p, rotate_and_store, m->n_head_kv);
-    run(p, attend, m->n_head_kv * tiles_per_group(m) * chunks(p->n, tile_tokens(m)));
-    if (phi_cache_is_ring(s)) run(p, commit, m->n_head_kv);
+    attention(p);
     run(p, round_attended, p->n);
     add_matmul(p, &l->wo, &s->attended);
     norm(p, l->ffn_norm, s->h, phi_mat_kinds(&l->gate) | phi_mat_kinds(&l->up), p->n);
-    run(p, hidden_columns, chunks(m->n_ff, PHI_FFN_CHUNK));
+    hidden(p);
     add_matmul(p, &l->down, &s->hidden);
 }
 

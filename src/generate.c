@@ -1,6 +1,6 @@
 /* Generation: evaluate a prompt, then sample, hand out and evaluate one token after the other. Owns no state of its
  * own. */
-#include "model.h"
+#include "session.h"
 #include "utf8.h"
 
 #include <time.h>
@@ -26,8 +26,6 @@ static int hand_out(const phi_model *m, struct phi_utf8 *held, int32_t id, phi_t
 static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sampler, int n_predict, phi_token_fn *token,
                          void *user, struct phi_generate_result *r, double begin, phi_error *err) {
     struct phi_utf8 held = {.n = 0};
-    struct phi_session_info info;
-    phi_session_get_info(s, &info);
     int e = 0;
     for (;;) {
         int32_t id;
@@ -47,7 +45,7 @@ static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sample
             break;
         }
         if (n_predict >= 0 && r->n_generated >= (size_t)n_predict) continue; /* nobody will ask for the next logits */
-        if (phi_session_n_past(s) >= (size_t)info.n_ctx) {
+        if (phi_session_n_past(s) >= (size_t)s->n_ctx) {
             r->reason = PHI_STOP_CONTEXT;
             break;
         }

@@ -128,6 +128,7 @@ static size_t carve_session(struct phi_session *s, char *base) {
     carve_acts(&c, &s->in, in, n, (size_t)m->n_embd);
     carve_acts(&c, &s->attended, attended, n, (size_t)m->n_head * hd);
     carve_acts(&c, &s->hidden, hidden, n, (size_t)m->n_ff);
+    s->hidden_row = carve(&c, (size_t)m->n_ff, sizeof *s->hidden_row);
     s->rope_cos = carve(&c, n * (size_t)m->n_rot / 2, sizeof *s->rope_cos);
     s->rope_sin = carve(&c, n * (size_t)m->n_rot / 2, sizeof *s->rope_sin);
     s->logits = carve(&c, PHI_LOGITS_ROWS * (size_t)m->n_vocab, sizeof *s->logits);

@@ -47,6 +47,7 @@ struct phi_session {
     struct phi_acts in;         /* [n][n_embd] normalised */
     struct phi_acts attended;   /* [n][n_head * head_dim] */
     struct phi_acts hidden;     /* [n][n_ff] */
+    float *hidden_row;          /* [n_ff], of a pass with one token */
     float *rope_cos, *rope_sin; /* [n][n_rot/2] */
     float *logits;              /* [PHI_LOGITS_ROWS][n_vocab] */
     char *thread;               /* [n_threads][thread_bytes]: what phi_thread_scratch() divides */

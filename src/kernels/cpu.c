@@ -1,5 +1,8 @@
-/* CPU features. On x86 the CPU's word is not enough: the operating system must save the wide registers (XGETBV). */
+/* CPU features, asked once: CPUID takes tens of microseconds in a virtual machine. On x86 the CPU's word is not enough: the
+ * operating system must save the wide registers (XGETBV). */
 #include "cpu.h"
+
+#include <stdatomic.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -11,7 +14,7 @@ static uint64_t xgetbv(void) {
     return (uint64_t)hi << 32 | lo;
 }
 
-unsigned phi_cpu_bits(void) {
+static unsigned ask(void) {
     unsigned a, b, c, d, bits = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0; /* OSXSAVE */
     uint64_t saved = xgetbv();
@@ -33,7 +36,7 @@ unsigned phi_cpu_bits(void) {
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-unsigned phi_cpu_bits(void) {
+static unsigned ask(void) {
     unsigned long hwcap = getauxval(16), hwcap2 = getauxval(26); /* AT_HWCAP, AT_HWCAP2 */
     unsigned bits = 0;
     if (hwcap >> 20 & 1) bits |= PHI_CPU_DOTPROD; /* HWCAP_ASIMDDP */
@@ -51,7 +54,7 @@ static int feature(const char *name) {
     return sysctlbyname(name, &on, &size, NULL, 0) == 0 && on;
 }
 
-unsigned phi_cpu_bits(void) {
+static unsigned ask(void) {
     unsigned bits = 0;
     if (feature("hw.optional.arm.FEAT_DotProd")) bits |= PHI_CPU_DOTPROD;
     if (feature("hw.optional.arm.FEAT_I8MM")) bits |= PHI_CPU_I8MM;
@@ -59,7 +62,18 @@ unsigned phi_cpu_bits(void) {
 }
 
 #else
-unsigned phi_cpu_bits(void) {
+static unsigned ask(void) {
     return 0;
 }
 #endif
+
+unsigned phi_cpu_bits(void) {
+    static atomic_uint known; /* the bits, and a mark above them */
+    const unsigned asked = 1u << 31;
+    unsigned bits = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!bits) {
+        bits = ask() | asked;
+        atomic_store_explicit(&known, bits, memory_order_relaxed);
+    }
+    return bits & ~asked;
+}
