@@ -338,6 +338,13 @@ static void check_elements(const struct phi_kernels *k, const struct phi_kernels
     k->swiglu(got, w, got, n);
     check_floats(got, want, size);
 
+    testing("%s fold: hd %d, values %d", k->name, n, (int)vk);
+    memcpy(got, w, size * 4);
+    memcpy(want, w, size * 4);
+    scalar->fold(want, x, n, 0.3f, 0.7f);
+    k->fold(got, x, n, 0.3f, 0.7f);
+    check_floats(got, want, size);
+
     testing("%s f16_from_f32: n %d, values %d", k->name, n, (int)vk);
     uint16_t *h = output(4, size * 2), *want_h = output(5, size * 2);
     for (int i = 0; i < n; i++)
@@ -655,9 +662,9 @@ static void bench(const struct phi_kernels *scalar, int argc, char **argv) {
             if (wanted && phi_kernels_has_matmul(k.name, (enum phi_type_index)t))
                 bench_type(&k, scalar, &phi_types[t]);
         }
-        if (argc == 0) bench_rest(&k);
+        if (argc == 0 || strcmp(argv[0], "rest") == 0) bench_rest(&k);
     }
-    if (argc == 0) bench_rest(flagged_reference(scalar));
+    if (argc == 0 || strcmp(argv[0], "rest") == 0) bench_rest(flagged_reference(scalar));
 }
 
 int main(int argc, char **argv) {

@@ -215,8 +215,12 @@ static INLINE struct lanes lanes_set(float f) {
     return (struct lanes){_mm256_set1_ps(f), _mm256_set1_ps(f)};
 }
 
-static INLINE struct lanes lanes_load(const float *p) {
-    return (struct lanes){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+static INLINE struct lanes lanes_load(const void *p) {
+    return (struct lanes){_mm256_loadu_ps(p), _mm256_loadu_ps((const float *)p + 8)};
+}
+
+static INLINE float half_load(const uint8_t *p) {
+    return _cvtsh_ss(load_u16(p));
 }
 
 static INLINE void lanes_store(float *p, struct lanes x) {
