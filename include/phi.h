@@ -55,6 +55,11 @@ struct phi_model_info {
     char type[32];         /* "Q4_K - Medium": the mix that the file states, or the type of most of its weights */
     uint64_t file_bytes, tensor_bytes, n_params;
     int n_layer, n_embd, n_head, n_head_kv, n_ff, head_dim, n_rot, n_vocab, n_ctx_train;
+    int n_ctx_original;      /* LongRoPE: up to here the short list of factors holds; else n_ctx_train */
+    int window;              /* keys that a token sees, itself included; 0: all */
+    const char *window_rule; /* why: "stated by the file", ... Static storage, as the warning */
+    bool long_rope;          /* the file holds two lists of rotary factors; which one holds depends on the text's length */
+    const char *warning;     /* a sentence about what this file cannot do; "" if there is none */
 };
 void phi_model_get_info(const phi_model *model, struct phi_model_info *out);
 

@@ -78,6 +78,21 @@ static void qkv_rows(void *arg, int chunk, int thread) {
     phi_matmul(s, mats[i], row, n_row, &s->in, p->n, s->qkv + offset + row, (size_t)width, &scratch);
 }
 
+/* Pairs 2i, 2i+1 of a head to i, i + half, where the rotation expects them. */
+static void deinterleave(float *x, int half, float *scratch) {
+    memcpy(scratch, x, 2 * (size_t)half * sizeof *x);
+    for (int i = 0; i < half; i++) {
+        x[i] = scratch[2 * i];
+        x[i + half] = scratch[2 * i + 1];
+    }
+}
+
+static void rotate(const struct phi_session *s, float *x, const float *c, const float *sine, float *scratch) {
+    int half = s->model->n_rot / 2;
+    if (s->model->member->interleaved) deinterleave(x, half, scratch);
+    s->kernels.rope(x, c, sine, half);
+}
+
 /* Rotate the queries and keys of KV head g, put keys and values into the cache. */
 static void rotate_and_put(const struct pass *p, int g, const struct phi_scratch *scratch) {
     const struct phi_session *s = p->s;
@@ -90,8 +105,8 @@ static void rotate_and_put(const struct pass *p, int g, const struct phi_scratch
         float *q = s->qkv + (size_t)t * width + (size_t)(g * n_q * hd);
         float *k = s->qkv + (size_t)t * width + (size_t)((m->n_head + g) * hd);
         float *v = k + (size_t)(m->n_head_kv * hd);
-        for (int i = 0; i < n_q; i++) s->kernels.rope(q + i * hd, c, sine, half);
-        s->kernels.rope(k, c, sine, half);
+        for (int i = 0; i < n_q; i++) rotate(s, q + i * hd, c, sine, scratch->out);
+        rotate(s, k, c, sine, scratch->out);
         phi_cache_put(s, p->index, g, p->first + (size_t)t, k, v, scratch);
     }
 }

@@ -20,12 +20,33 @@ enum {
  * the key. */
 enum { WINDOW_4K = 2047, CONTEXT_4K = 4096 };
 
+/* Re-uploads of Phi-3 as architecture llama have split q, k, v and gate, up; their converter reorders the rows of q
+ * and k. */
+static const struct phi_member members[] = {
+    {.architecture = "phi3", .window_4k = true},
+    {.architecture = "llama", .interleaved = true},
+};
+
+static int find_member(struct phi_model *m, phi_error *err) {
+    char quoted[PHI_QUOTE_SIZE];
+    int found = phi_gguf_get_str(&m->gguf, "general.architecture", &m->architecture, err);
+    if (found < 0) return found;
+    if (!found) return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "general.architecture is missing");
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (m->architecture.n == strlen(members[i].architecture) &&
+            memcmp(m->architecture.s, members[i].architecture, m->architecture.n) == 0)
+            m->member = &members[i];
+    if (m->member) return 0;
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "general.architecture is '%s', expected 'phi3'",
+                         phi_quote(quoted, m->architecture.s, m->architecture.n));
+}
+
 /* ---- Hyper-parameters ---- */
 
 static int get_int(const struct phi_model *m, const char *name, int min, int max, int fallback, int *v,
                    phi_error *err) {
     char key[64];
-    snprintf(key, sizeof key, "phi3.%s", name);
+    snprintf(key, sizeof key, "%s.%s", m->member->architecture, name);
     uint64_t u = 0;
     int found = phi_gguf_get_u64(&m->gguf, key, (uint64_t)min, (uint64_t)max, &u, err);
     if (found < 0) return found;
@@ -37,7 +58,7 @@ static int get_int(const struct phi_model *m, const char *name, int min, int max
 static int get_float(const struct phi_model *m, const char *name, double min, double max, double fallback, double *v,
                      phi_error *err) {
     char key[64];
-    snprintf(key, sizeof key, "phi3.%s", name);
+    snprintf(key, sizeof key, "%s.%s", m->member->architecture, name);
     int found = phi_gguf_get_f64(&m->gguf, key, min, max, v, err);
     if (found < 0) return found;
     if (!found && isnan(fallback)) return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s is missing", key);
@@ -45,34 +66,44 @@ static int get_float(const struct phi_model *m, const char *name, double min, do
     return 0;
 }
 
+static int read_window(struct phi_model *m, phi_error *err) {
+    enum { NOT_STATED = INT32_MAX };
+    int e = get_int(m, "attention.sliding_window", 0, INT32_MAX - 1, NOT_STATED, &m->window, err);
+    if (e) return e;
+    m->window_rule = "stated by the file";
+    if (m->window == NOT_STATED) {
+        bool is_4k = m->member->window_4k && m->n_ctx_train == CONTEXT_4K;
+        m->window = is_4k ? WINDOW_4K : 0;
+        m->window_rule = is_4k ? "not stated; the published configurations for 4096 positions have it" : "not stated";
+    } else if (m->window >= m->n_ctx_train) {
+        m->window = 0;
+        m->window_rule = "stated by the file, as long as the context";
+    }
+    return 0;
+}
+
 static int read_attention(struct phi_model *m, phi_error *err) {
-    const char *path = m->gguf.file.path;
-    int e, value_dim;
+    const char *path = m->gguf.file.path, *arch = m->member->architecture;
+    int e, value_dim = 0;
     if ((e = get_int(m, "attention.head_count", 1, MAX_WIDTH, -1, &m->n_head, err))) return e;
     if ((e = get_int(m, "attention.head_count_kv", 1, MAX_WIDTH, m->n_head, &m->n_head_kv, err))) return e;
     if (m->n_head % m->n_head_kv)
-        return phi_file_fail(path, err, PHI_MODEL, "phi3.attention.head_count %d is no multiple of head_count_kv %d",
-                             m->n_head, m->n_head_kv);
+        return phi_file_fail(path, err, PHI_MODEL, "%s.attention.head_count %d is no multiple of head_count_kv %d",
+                             arch, m->n_head, m->n_head_kv);
     if ((e = get_int(m, "attention.key_length", 1, MAX_WIDTH, m->n_embd / m->n_head, &m->head_dim, err))) return e;
     if ((e = get_int(m, "attention.value_length", 1, MAX_WIDTH, m->head_dim, &value_dim, err))) return e;
     if (m->head_dim < 1 || value_dim != m->head_dim || (int64_t)m->head_dim * m->n_head > MAX_WIDTH)
         return phi_file_fail(path, err, PHI_MODEL,
-                             "heads of %d keys and %d values, %d of them, do not fit phi3.embedding_length %d",
-                             m->head_dim, value_dim, m->n_head, m->n_embd);
+                             "heads of %d keys and %d values, %d of them, do not fit %s.embedding_length %d",
+                             m->head_dim, value_dim, m->n_head, arch, m->n_embd);
     if (m->n_embd % m->n_head && m->head_dim == m->n_embd / m->n_head)
-        return phi_file_fail(path, err, PHI_MODEL,
-                             "phi3.embedding_length %d is no multiple of attention.head_count %d", m->n_embd,
-                             m->n_head);
+        return phi_file_fail(path, err, PHI_MODEL, "%s.embedding_length %d is no multiple of attention.head_count %d",
+                             arch, m->n_embd, m->n_head);
     if ((e = get_int(m, "rope.dimension_count", 2, m->head_dim, m->head_dim, &m->n_rot, err))) return e;
     if (m->n_rot % 2)
-        return phi_file_fail(path, err, PHI_MODEL, "phi3.rope.dimension_count %d: must be even, 2 to %d", m->n_rot,
-                             m->head_dim);
-    /* A file for 4096 positions without the key is an original 4k model, whose configuration has the window. */
-    if ((e = get_int(m, "attention.sliding_window", 0, INT32_MAX, m->n_ctx_train == CONTEXT_4K ? WINDOW_4K : 0,
-                     &m->window, err)))
-        return e;
-    if (m->window >= m->n_ctx_train) m->window = 0;
-    return 0;
+        return phi_file_fail(path, err, PHI_MODEL, "%s.rope.dimension_count %d: must be even, 2 to %d", arch,
+                             m->n_rot, m->head_dim);
+    return read_window(m, err);
 }
 
 static int read_hparams(struct phi_model *m, phi_error *err) {
@@ -128,6 +159,7 @@ static int bind_mat(const struct phi_model *m, const char *name, const struct ph
     if (!t) return missing(m, name, err);
     int e = check_shape(m, name, t, rows, cols, err);
     if (e) return e;
+    m->bound[t - m->gguf.tensor] = true;
     out->data = t->data;
     out->type = t->type;
     out->rows = rows;
@@ -149,6 +181,7 @@ static int bind_vector(const struct phi_model *m, const char *name, const struct
     if (!t) return missing(m, name, err);
     int e = check_shape(m, name, t, 0, n, err);
     if (e) return e;
+    m->bound[t - m->gguf.tensor] = true;
     if (t->type->index != PHI_F32)
         return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "tensor '%s' is %s, expected F32", name,
                              t->type->name);
@@ -233,8 +266,8 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     /* The file must hold as many blocks as it says before memory is taken for them. */
     if (!find(m, name, "blk.%d.attn_norm.weight", m->n_layer - 1)) return missing(m, name, err);
     if (find(m, name, "blk.%d.attn_norm.weight", m->n_layer))
-        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "phi3.block_count is %d, but there is a tensor '%s'",
-                             m->n_layer, name);
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s.block_count is %d, but there is a tensor '%s'",
+                             m->member->architecture, m->n_layer, name);
     m->layer = phi_alloc((size_t)m->n_layer, sizeof *m->layer);
     m->norm_copy = phi_alloc((size_t)(2 * m->n_layer + 1) * (size_t)m->n_embd, sizeof(float));
     if (!m->layer || !m->norm_copy)
@@ -292,33 +325,51 @@ static int read_rope(struct phi_model *m, phi_error *err) {
 
 /* ---- Open, close, ask ---- */
 
+/* A tensor that the forward pass has no use for changes what the model means: a bias, other rotary factors, an
+ * adapter. */
+static int check_all_bound(const struct phi_model *m, phi_error *err) {
+    char quoted[PHI_QUOTE_SIZE];
+    for (uint64_t i = 0; i < m->gguf.n_tensor; i++)
+        if (!m->bound[i])
+            return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
+                                 "tensor '%s' is no part of the Phi-3 architecture; this model cannot run here",
+                                 phi_quote(quoted, m->gguf.tensor[i].name.s, m->gguf.tensor[i].name.n));
+    return 0;
+}
+
+static int read_model(struct phi_model *m, phi_error *err) {
+    enum { EARLY_128K = 131072 };
+    int e;
+    m->bound = phi_alloc(m->gguf.n_tensor, sizeof *m->bound);
+    if (!m->bound) return phi_file_fail(m->gguf.file.path, err, PHI_MEMORY, "not enough memory");
+    if ((e = read_hparams(m, err))) return e;
+    if ((e = bind_tensors(m, err))) return e;
+    if ((e = read_rope(m, err))) return e;
+    if ((e = check_all_bound(m, err))) return e;
+    phi_free(m->bound);
+    m->bound = NULL;
+    if (!m->has_long_rope && m->member->window_4k &&
+        (m->n_ctx_original < m->n_ctx_train || m->n_ctx_train >= EARLY_128K))
+        m->warning = "the file has no rotary factors, as early conversions of the 128k models: "
+                     "beyond 4096 tokens the answers will be wrong; get a newer file";
+    return 0;
+}
+
 int phi_model_open(const char *path, phi_model **out, phi_error *err) {
     struct phi_model *m = phi_alloc(1, sizeof *m);
     *out = NULL;
     if (!m) return phi_file_fail(path, err, PHI_MEMORY, "not enough memory");
-    char quoted[PHI_QUOTE_SIZE];
     int e = phi_gguf_open(path, &m->gguf, err);
     if (e) {
         phi_free(m);
         return e;
     }
-    int found = phi_gguf_get_str(&m->gguf, "general.architecture", &m->architecture, err);
-    e = found < 0 ? found : 0;
-    if (!found) e = phi_file_fail(path, err, PHI_MODEL, "general.architecture is missing");
-    if (e) goto fail;
-    if (m->architecture.n != 4 || memcmp(m->architecture.s, "phi3", 4)) {
-        e = phi_file_fail(path, err, PHI_MODEL, "general.architecture is '%s', expected 'phi3'",
-                          phi_quote(quoted, m->architecture.s, m->architecture.n));
-        goto fail;
-    }
+    if ((e = find_member(m, err))) goto fail;
     if (phi_gguf_get_str(&m->gguf, "general.name", &m->name, NULL) <= 0) m->name = (struct phi_str){"", 0};
     if ((e = phi_tokenizer_open(&m->gguf, &m->tokenizer, err))) goto fail;
     m->n_vocab = phi_tokenizer_n_vocab(m->tokenizer);
-    if (m->gguf.n_tensor) {
-        if ((e = read_hparams(m, err))) goto fail;
-        if ((e = bind_tensors(m, err))) goto fail;
-        if ((e = read_rope(m, err))) goto fail;
-    }
+    m->warning = m->window_rule = "";
+    if (m->gguf.n_tensor && (e = read_model(m, err))) goto fail;
     *out = m;
     return 0;
 fail:
@@ -331,6 +382,7 @@ void phi_model_close(phi_model *m) {
     for (int list = 0; list < PHI_N_ROPE; list++) phi_free(m->inv_freq[list]);
     phi_free(m->layer);
     phi_free(m->norm_copy);
+    phi_free(m->bound);
     phi_tokenizer_close(m->tokenizer);
     phi_gguf_close(&m->gguf);
     phi_free(m);
@@ -393,7 +445,12 @@ void phi_model_get_info(const phi_model *m, struct phi_model_info *out) {
                                    .head_dim = m->head_dim,
                                    .n_rot = m->n_rot,
                                    .n_vocab = m->n_vocab,
-                                   .n_ctx_train = m->n_ctx_train};
+                                   .n_ctx_train = m->n_ctx_train,
+                                   .n_ctx_original = m->n_ctx_original,
+                                   .window = m->window,
+                                   .window_rule = m->window_rule,
+                                   .long_rope = m->has_long_rope,
+                                   .warning = m->warning};
     copy_str(out->name, sizeof out->name, m->name);
     copy_str(out->architecture, sizeof out->architecture, m->architecture);
     snprintf(out->type, sizeof out->type, "%s", mix_name(m));

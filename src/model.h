@@ -25,8 +25,16 @@ struct phi_layer {
 
 enum { PHI_ROPE_SHORT, PHI_ROPE_LONG, PHI_N_ROPE };
 
+/* What the architectures differ in: one row each, in model.c. */
+struct phi_member {
+    const char *architecture; /* general.architecture, and the prefix of its keys */
+    bool interleaved; /* rows of Wq and Wk are stored so that a rotated pair is 2i, 2i+1 instead of i, i + n_rot/2 */
+    bool window_4k;   /* a file for 4096 positions that states no window has one of 2047 */
+};
+
 struct phi_model {
     struct phi_gguf gguf;
+    const struct phi_member *member;
     struct phi_tokenizer *tokenizer;
     struct phi_str name, architecture;
 
@@ -43,6 +51,10 @@ struct phi_model {
     const float *output_norm;       /* [n_embd] */
     struct phi_layer *layer;        /* [n_layer]; NULL for a file that has a vocabulary only */
 
+    const char *window_rule; /* why the window is what it is, for people */
+    const char *warning;     /* a sentence about the file's limits; "" if there is none */
+
+    bool *bound;      /* [gguf.n_tensor] while opening: tensors that the model uses */
     float *norm_copy; /* norms whose place in the file is not aligned for float; NULL if none */
 };
 

@@ -178,6 +178,10 @@ static void put_summary(const struct phi_gguf *g, const struct phi_model_info *m
              (double)m->n_params / 1e6);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         cli_putf("%-15s = %d\n", numbers[i].label, numbers[i].value);
+    if (m->window) cli_putf("%-15s = %d (%s)\n", "sliding window", m->window, m->window_rule);
+    else cli_putf("%-15s = off (%s)\n", "sliding window", m->window_rule);
+    if (m->long_rope) cli_putf("%-15s = short list up to %d tokens, long list beyond\n", "rotary factors", m->n_ctx_original);
+    if (m->warning[0]) cli_putf("%-15s = %s\n", "warning", m->warning);
 }
 
 int cli_info(const struct cli_options *o) {

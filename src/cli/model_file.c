@@ -112,6 +112,7 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     status = phi_model_open(file->path, model, &err);
     if (status) return cli_fail_with(status, &err);
     phi_model_get_info(*model, &info);
+    if (info.warning[0] && weights) cli_warn("%s: %s", file->path, info.warning);
     if (!weights || info.tensor_bytes) return CLI_OK;
     phi_model_close(*model);
     *model = NULL;

@@ -19,6 +19,7 @@ enum kind {
     REAL_ABOVE, /* float, lowest < value <= highest */
     LIST,       /* struct cli_list, each value in lowest..highest */
     KV,         /* enum phi_kv_type */
+    WINDOW,     /* int in lowest..highest, or "off" for 0 */
     ISA         /* const char *: a name of phi_isa_names() */
 };
 
@@ -192,6 +193,10 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
         break;
     case LIST:
         status = read_list(row, name, value, field);
+        break;
+    case WINDOW:
+        if (strcmp(value, "off") != 0) status = read_integer(row, name, value, &v);
+        *(int *)field = (int)v;
         break;
     case KV:
         status = read_kv(name, value, field);
