@@ -57,8 +57,8 @@ lint "allocation outside src/memory.c" '(^|[^a-z_])(malloc|calloc|realloc|strdup
 # ---- A changed compiler or flag rebuilds, an unchanged one does not. Tried on one small object in a folder of its own. ----
 dir=$1/tests/rebuild
 rm -rf "$dir"
-compiles() { # VARIABLE=VALUE..: does make compile now?
-    MAKEFLAGS='' MAKELEVEL='' ${PHI_MAKE:-make} B="$dir" "$@" "$dir/version.o" 2>&1 | grep -q -e ' -c -o '
+compiles() { # VARIABLE=VALUE..: does make compile now? (What this build was started with comes in by the environment.)
+    MAKEFLAGS='' MAKELEVEL='' ${PHI_MAKE:-make} B="$dir" OPENMP=0 STATIC=0 "$@" "$dir/version.o" 2>&1 | grep -q -e ' -c -o '
 }
 rebuilds() { # VARIABLE=VALUE..
     if ! compiles "$@"; then
