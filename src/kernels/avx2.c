@@ -19,13 +19,16 @@
 typedef __m256i vword, vpart, vint, vscale, vfix;
 typedef __m256 vfloat;
 
-enum { SLAB_ROWS = 8, SLAB_COLUMNS = 4, SLAB_QUEUE = 384 * 1024 };
+enum { SLAB_ROWS = 8, SLAB_TILE = 1, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_STARTS = 0, SLAB_SIGNED = 1 };
 
 struct slab_format;
+struct slab_shape;
+struct slab_sums;
 static INLINE int word_bias(const struct slab_format *f);
-static INLINE int part_room(const struct slab_format *f);
+static INLINE int part_room(const struct slab_shape *f);
 static INLINE vword word_keep(vword v, const struct slab_format *f);
-static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_format *f);
+static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias);
+static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f);
 
 static INLINE __m256i load_2x16(const uint8_t *low, const uint8_t *high) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
@@ -117,6 +120,10 @@ static INLINE vpart part_zero(void) {
     return _mm256_setzero_si256();
 }
 
+static INLINE vpart part_start(int n) {
+    return _mm256_set1_epi32(n);
+}
+
 static INLINE vint int_zero(void) {
     return _mm256_setzero_si256();
 }
@@ -167,10 +174,17 @@ static INLINE vfloat float_add_scaled(vfloat acc, vfloat d, float s, vfloat v) {
     return _mm256_fmadd_ps(_mm256_mul_ps(d, _mm256_set1_ps(s)), v, acc);
 }
 
+static INLINE vfloat float_load(const float *y, int n) {
+    if (n >= SLAB_ROWS) return _mm256_loadu_ps(y);
+    float t[SLAB_ROWS] = {0};
+    if (n > 0) memcpy(t, y, (size_t)n * sizeof *y);
+    return _mm256_loadu_ps(t);
+}
+
 static INLINE void float_store(float *y, vfloat v, int n) {
-    if (n == SLAB_ROWS) {
+    if (n >= SLAB_ROWS) {
         _mm256_storeu_ps(y, v);
-    } else {
+    } else if (n > 0) {
         float t[SLAB_ROWS];
         _mm256_storeu_ps(t, v);
         memcpy(y, t, (size_t)n * sizeof *y);
@@ -188,8 +202,17 @@ static INLINE int word_bias(const struct slab_format *f) {
     return f->bias;
 }
 
-static INLINE int part_room(const struct slab_format *f) {
+static INLINE int part_room(const struct slab_shape *f) {
     return 32767 / (254 * f->largest);
+}
+
+static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias) {
+    (void)bias;
+    if (f->sub == 32) {
+        __m256i v = _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)sum), _mm256_set1_epi16(1));
+        _mm_storeu_si128((__m128i *)(void *)to->pair,
+                         _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+    }
 }
 
 /* Four activations for all lanes. As a float, because gcc would load an integer through a general register. */
@@ -197,7 +220,7 @@ static INLINE __m256i load_q(const int8_t *q) {
     return _mm256_castps_si256(_mm256_broadcast_ss((const float *)(const void *)q));
 }
 
-static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_format *f) {
+static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f) {
     __m256i a = load_q(q);
     if (f->is_signed) return _mm256_add_epi16(p, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)));
     return _mm256_add_epi16(p, _mm256_maddubs_epi16(w, a));
