@@ -1,0 +1,348 @@
+/* The avx512vnni level: AVX-512 F, BW, DQ, VL and VNNI (Intel servers since 2019, AMD since 2022). Vector primitives
+ * for slab.inc and lanes.inc, and the table. What is not here stays with avx2. */
+#include "kernels.h"
+#include "floats.h"
+
+#include <immintrin.h>
+
+#define INLINE inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16") /* loops of constant length over registers */
+
+/* ---- Primitives of slab.inc: a lane is 32 bits of a ZMM register, 16 rows ----
+ *
+ *   vpdpbusd: unsigned weight bytes times signed q, four neighbours added to an int32
+ *       sum + w3*q3 + w2*q2 + w1*q1 + w0*q0
+ *
+ * All of a sub-block fits, so that a part is an int32. Bytes with a sign (Q8_0, IQ4) become unsigned as w + 128. Such
+ * a bias, or the format's own, is corrected where the part starts: at -bias times the sum of q. */
+
+typedef __m512i vword, vpart, vint, vscale, vfix;
+typedef __m512 vfloat;
+
+enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_COLUMNS = 4, SLAB_PIECE = 512, SLAB_STARTS = 1, SLAB_SIGNED = 0 };
+
+struct slab_format;
+struct slab_shape;
+struct slab_sums;
+static INLINE int word_bias(const struct slab_format *f);
+static INLINE int part_room(const struct slab_shape *f);
+static INLINE vword word_keep(vword v, const struct slab_format *f);
+static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias);
+static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f);
+
+/* Rows r, r + 4, r + 8, r + 12: 16 bytes of each. */
+static INLINE __m512i load_4x16(const uint8_t *w, size_t stride) {
+    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)w));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 4 * stride)), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 8 * stride)), 2);
+    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 12 * stride)), 3);
+}
+
+/* Rows 4i .. 4i+3 in quarter i; then a transposition of 4 x 4 words in each quarter. */
+static INLINE void words_load16(const uint8_t *w, size_t stride, vword *v) {
+    __m512i a = load_4x16(w, stride), b = load_4x16(w + stride, stride);
+    __m512i c = load_4x16(w + 2 * stride, stride), d = load_4x16(w + 3 * stride, stride);
+    __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
+    v[0] = _mm512_unpacklo_epi64(ab, cd);
+    v[1] = _mm512_unpackhi_epi64(ab, cd);
+    ab = _mm512_unpackhi_epi32(a, b), cd = _mm512_unpackhi_epi32(c, d);
+    v[2] = _mm512_unpacklo_epi64(ab, cd);
+    v[3] = _mm512_unpackhi_epi64(ab, cd);
+}
+
+static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
+    short h[16];
+    UNROLL for (size_t r = 0; r < 16; r++) h[r] = (short)load_u16(w + r * stride);
+    return _mm512_cvtph_ps(_mm256_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11],
+                                             h[12], h[13], h[14], h[15]));
+}
+
+static INLINE vword word_load(const uint8_t *w, size_t stride) {
+    int v[16];
+    UNROLL for (size_t r = 0; r < 16; r++) v[r] = (int)load_u32(w + r * stride);
+    return _mm512_setr_epi32(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13],
+                             v[14], v[15]);
+}
+
+static INLINE vword word_and(vword v, uint32_t mask) {
+    return _mm512_and_si512(v, _mm512_set1_epi32((int)mask));
+}
+
+static INLINE vword word_or(vword a, vword b) {
+    return _mm512_or_si512(a, b);
+}
+
+static INLINE vword word_less(vword v, int n) {
+    return _mm512_sub_epi8(v, _mm512_set1_epi8((char)n));
+}
+
+static INLINE vword word_right(vword v, int n) {
+    return _mm512_srli_epi16(v, (uint8_t)n);
+}
+
+static INLINE vword word_left(vword v, int n) {
+    return _mm512_slli_epi16(v, (uint8_t)n);
+}
+
+/* Each lane of v, its bytes a, b, c, d; -1: a zero byte. */
+static INLINE vword word_pick(vword v, int a, int b, int c, int d) {
+    __m512i pick = _mm512_set1_epi32((int)((uint32_t)(d & 255) << 24 | (uint32_t)(c & 255) << 16 |
+                                           (uint32_t)(b & 255) << 8 | (uint32_t)(a & 255)));
+    __m512i lane = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    return _mm512_shuffle_epi8(v, _mm512_or_si512(pick, lane)); /* -1 keeps its sign, which makes the zero */
+}
+
+static INLINE vword word_bits(vword v, int i, int byte) {
+    __m512i bit = _mm512_set1_epi32(i % 2 ? (int)0x80402010 : 0x08040201);
+    return _mm512_maskz_set1_epi8(_mm512_test_epi8_mask(word_pick(v, i / 2, i / 2, i / 2, i / 2), bit), (char)byte);
+}
+
+static INLINE vword word_table(vword v, const int8_t *table) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table)), v);
+}
+
+static INLINE vfloat word_low_half(vword v) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+static INLINE vfloat word_high_half(vword v) {
+    return word_low_half(_mm512_srli_epi32(v, 16));
+}
+
+/* Bytes i and j of each lane as two int16. */
+static INLINE vfix fix_of(vword v, int i, int j) {
+    return _mm512_srai_epi16(word_pick(v, -1, i, -1, j), 8);
+}
+
+/* Byte j as an int32. */
+static INLINE vscale scale_of(vword v, int j) {
+    return _mm512_srai_epi32(_mm512_slli_epi32(v, (uint8_t)(24 - 8 * j)), 24);
+}
+
+static INLINE vpart part_zero(void) {
+    return _mm512_setzero_si512();
+}
+
+static INLINE vpart part_start(int n) {
+    return _mm512_set1_epi32(n);
+}
+
+static INLINE vint int_zero(void) {
+    return _mm512_setzero_si512();
+}
+
+static INLINE vint part_add(vint s, vpart p) {
+    return _mm512_add_epi32(s, p);
+}
+
+static INLINE vint part_add_scaled(vint s, vpart p, vscale scale) {
+    return _mm512_add_epi32(s, _mm512_mullo_epi32(p, scale));
+}
+
+static INLINE vint fix_add(vint s, vfix fix, const int16_t *sum) {
+    int32_t pair;
+    memcpy(&pair, sum, 4);
+    return _mm512_dpwssd_epi32(s, fix, _mm512_set1_epi32(pair));
+}
+
+static INLINE vint int_minus_sum(vint s, int n, const int16_t *sum) {
+    return _mm512_sub_epi32(s, _mm512_set1_epi32(n * sum[0]));
+}
+
+static INLINE vint int_minus(vint s, int n, vint t) {
+    return _mm512_sub_epi32(s, _mm512_mullo_epi32(t, _mm512_set1_epi32(n)));
+}
+
+static INLINE vfloat float_zero(void) {
+    return _mm512_setzero_ps();
+}
+
+static INLINE vfloat float_set(float x) {
+    return _mm512_set1_ps(x);
+}
+
+static INLINE vfloat float_of_int(vint s) {
+    return _mm512_cvtepi32_ps(s);
+}
+
+static INLINE vfloat float_neg(vfloat v) {
+    return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f));
+}
+
+static INLINE vfloat float_add_scaled(vfloat acc, vfloat d, float s, vfloat v) {
+    return _mm512_fmadd_ps(_mm512_mul_ps(d, _mm512_set1_ps(s)), v, acc);
+}
+
+/* Lanes 0 .. n-1. */
+static INLINE __mmask16 first_lanes(int n) {
+    return n >= 16 ? (__mmask16)0xffff : n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
+}
+
+static INLINE vfloat float_load(const float *y, int n) {
+    return _mm512_maskz_loadu_ps(first_lanes(n), y);
+}
+
+static INLINE void float_store(float *y, vfloat v, int n) {
+    _mm512_mask_storeu_ps(y, first_lanes(n), v);
+}
+
+#include "slab.inc"
+
+static INLINE vword word_keep(vword v, const struct slab_format *f) {
+    return f->shape->is_signed ? _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)) : v;
+}
+
+static INLINE int word_bias(const struct slab_format *f) {
+    return f->shape->is_signed ? 128 : f->bias;
+}
+
+static INLINE int part_room(const struct slab_shape *f) {
+    return f->sub / 4;
+}
+
+static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)sum);
+    if (f->sub == 32) {
+        __m256i pair = _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+        _mm_storeu_si128((__m128i *)(void *)to->pair, _mm256_cvtepi32_epi16(pair));
+        _mm256_storeu_si256((__m256i *)(void *)to->start, _mm256_mullo_epi32(pair, _mm256_set1_epi32(-bias)));
+    } else {
+        _mm512_storeu_si512(to->start, _mm512_mullo_epi32(_mm512_cvtepi16_epi32(v), _mm512_set1_epi32(-bias)));
+    }
+}
+
+static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f) {
+    int32_t four;
+    (void)f;
+    memcpy(&four, q, 4);
+    return _mm512_dpbusd_epi32(p, w, _mm512_set1_epi32(four));
+}
+
+/* ---- Primitives of lanes.inc: 16 floats in a ZMM register ---- */
+
+struct lanes {
+    __m512 v;
+};
+
+enum { LANES_ROWS = 4, LANES_COLUMNS = 4, LANES_QUERIES = 8 };
+
+static INLINE struct lanes lanes_set(float f) {
+    return (struct lanes){_mm512_set1_ps(f)};
+}
+
+static INLINE struct lanes lanes_load(const void *p) {
+    return (struct lanes){_mm512_loadu_ps(p)};
+}
+
+static INLINE float half_load(const uint8_t *p) {
+    return _cvtsh_ss(load_u16(p));
+}
+
+static INLINE void lanes_store(float *p, struct lanes x) {
+    _mm512_storeu_ps(p, x.v);
+}
+
+static INLINE __mmask16 lanes_mask(int from, int end) {
+    return (__mmask16)(first_lanes(end) & ~first_lanes(from));
+}
+
+/* Masked loads and stores touch no memory of a lane that is off. */
+static INLINE struct lanes lanes_load_part(const float *p, int from, int end, float fill) {
+    return (struct lanes){_mm512_mask_loadu_ps(_mm512_set1_ps(fill), lanes_mask(from, end), p)};
+}
+
+static INLINE void lanes_store_part(float *p, struct lanes x, int from, int end) {
+    _mm512_mask_storeu_ps(p, lanes_mask(from, end), x.v);
+}
+
+static INLINE struct lanes lanes_from_f16(const uint8_t *p) {
+    return (struct lanes){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p))};
+}
+
+static INLINE struct lanes lanes_from_bf16(const uint8_t *p) {
+    __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return (struct lanes){_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))};
+}
+
+static INLINE struct lanes lanes_from_i8(const uint8_t *p) {
+    return (struct lanes){
+        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)))};
+}
+
+static INLINE void lanes_to_f16(uint16_t *p, struct lanes x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static INLINE struct lanes lanes_add(struct lanes x, struct lanes y) {
+    return (struct lanes){_mm512_add_ps(x.v, y.v)};
+}
+
+static INLINE struct lanes lanes_sub(struct lanes x, struct lanes y) {
+    return (struct lanes){_mm512_sub_ps(x.v, y.v)};
+}
+
+static INLINE struct lanes lanes_mul(struct lanes x, struct lanes y) {
+    return (struct lanes){_mm512_mul_ps(x.v, y.v)};
+}
+
+static INLINE struct lanes lanes_div(struct lanes x, struct lanes y) {
+    return (struct lanes){_mm512_div_ps(x.v, y.v)};
+}
+
+static INLINE struct lanes lanes_fma(struct lanes x, struct lanes y, struct lanes z) {
+    return (struct lanes){_mm512_fmadd_ps(x.v, y.v, z.v)};
+}
+
+static INLINE struct lanes lanes_max(struct lanes x, struct lanes y) {
+    return (struct lanes){_mm512_max_ps(x.v, y.v)};
+}
+
+static INLINE struct lanes lanes_if_less(struct lanes x, struct lanes y, struct lanes yes, struct lanes no) {
+    return (struct lanes){_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, y.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+
+static INLINE struct lanes lanes_add_exponent(struct lanes x, struct lanes t) {
+    return (struct lanes){_mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_slli_epi32(_mm512_castps_si512(t.v), 23)))};
+}
+
+static INLINE float lanes_tree(struct lanes x) {
+    __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1));
+    __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_shuffle_ps(s2, s2, 1)));
+}
+
+#include "lanes.inc"
+
+const struct phi_kernels phi_kernels_avx512vnni = {
+    .name = "avx512vnni",
+    .scratch_per_k = SLAB_SCRATCH_PER_K,
+    .matmul =
+        {
+            [PHI_F32] = matmul_f32,
+            [PHI_F16] = matmul_f16,
+            [PHI_BF16] = matmul_bf16,
+            [PHI_Q4_0] = matmul_q4_0,
+            [PHI_Q4_1] = matmul_q4_1,
+            [PHI_Q5_0] = matmul_q5_0,
+            [PHI_Q5_1] = matmul_q5_1,
+            [PHI_Q8_0] = matmul_q8_0,
+            [PHI_IQ4_NL] = matmul_iq4_nl,
+            [PHI_IQ4_XS] = matmul_iq4_xs,
+            [PHI_Q2_K] = matmul_q2_k,
+            [PHI_Q3_K] = matmul_q3_k,
+            [PHI_Q4_K] = matmul_q4_k,
+            [PHI_Q5_K] = matmul_q5_k,
+            [PHI_Q6_K] = matmul_q6_k,
+        },
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .swiglu = swiglu,
+    .add = add,
+    .f16_from_f32 = to_f16,
+    .scores = {scores_f32, scores_f16, NULL},
+    .softmax = softmax,
+    .values = {values_f32, values_f16, values_q8_0},
+    .fold = fold,
+};
