@@ -564,8 +564,73 @@ static double time_read(const uint8_t *p, size_t size, int rounds) {
     return best;
 }
 
-static void bench_type(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type) {
-    enum { K = 3072, MOST_COL = 512, ROWS = 128 };
+/* Operations a second of registers only: what a level's inner loop could reach at most. The products of 32 bytes in
+ * avx2's way take vpmaddubsw, vpmaddwd and vpaddd, of which slots of small weights may spare some. 0: not known. */
+static double peak_of(const char *level) {
+    double best = 0;
+#if defined(__x86_64__)
+    enum { TURNS = 100000 };
+    for (int round = 0; round < 20; round++) {
+        double t = seconds(), ops = 0;
+        if (strcmp(level, "avx512vnni") == 0) {
+            ops = 12 * 128.0 * TURNS;
+            for (int i = 0; i < TURNS; i++) {
+#define DOT(n) "vpdpbusd %%zmm15, %%zmm14, %%zmm" #n "\n"
+                __asm__ volatile(DOT(0) DOT(1) DOT(2) DOT(3) DOT(4) DOT(5) DOT(6) DOT(7) DOT(8) DOT(9) DOT(10)
+                                     DOT(11)::
+                                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                                           "xmm9", "xmm10", "xmm11");
+#undef DOT
+            }
+        } else if (strcmp(level, "avxvnni") == 0) {
+            ops = 12 * 64.0 * TURNS;
+            for (int i = 0; i < TURNS; i++) {
+#define DOT(n) "%{vex%} vpdpbusd %%ymm15, %%ymm14, %%ymm" #n "\n"
+                __asm__ volatile(DOT(0) DOT(1) DOT(2) DOT(3) DOT(4) DOT(5) DOT(6) DOT(7) DOT(8) DOT(9) DOT(10)
+                                     DOT(11)::
+                                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                                           "xmm9", "xmm10", "xmm11");
+#undef DOT
+            }
+        } else if (strcmp(level, "avx2") == 0) {
+            ops = 6 * 64.0 * TURNS;
+            for (int i = 0; i < TURNS; i++) {
+#define DOT(a, s)                                                                                                    \
+    "vpmaddubsw %%ymm15, %%ymm14, %%ymm" #a "\nvpmaddwd %%ymm13, %%ymm" #a ", %%ymm" #a "\nvpaddd %%ymm" #a          \
+    ", %%ymm" #s ", %%ymm" #s "\n"
+                __asm__ volatile(DOT(0, 6) DOT(1, 7) DOT(2, 8) DOT(3, 9) DOT(4, 10) DOT(5, 11)::
+                                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                                       "xmm10", "xmm11");
+#undef DOT
+            }
+        }
+        ops /= seconds() - t;
+        best = ops > best ? ops : best;
+    }
+#else
+    (void)level;
+#endif
+    return best;
+}
+
+/* 1 to 512 columns of few rows, in cache. */
+static void bench_columns(phi_matmul_fn *f, struct phi_matmul *m, double peak) {
+    static const int cols[] = {1, 4, 8, 32, 512};
+    printf("%-8s %-7d", "", m->k);
+    for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++) {
+        m->n_col = cols[i];
+        double ops = 2.0 * m->k * m->n_row * m->n_col;
+        double t = time_matmul(f, m, cols[i] > 100 ? 5 : 30);
+        printf(" %3d: %5.0f Gops", cols[i], ops / t * 1e-9);
+        if (peak > 0) printf(" (%2.0f %%)", 100 * ops / t / peak);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void bench_type(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type,
+                       double peak) {
+    enum { K = 3072, LONG_K = 8192, MOST_COL = 512, ROWS = 64 };
     static const size_t big = 96u << 20;
     static uint8_t *w;
     static float *f, *y;
@@ -575,19 +640,19 @@ static void bench_type(const struct phi_kernels *k, const struct phi_kernels *sc
     static void *scratch;
     if (!w) {
         w = allocate(big);
-        f = allocate((size_t)MOST_COL * K * 4);
-        q = allocate((size_t)MOST_COL * K);
-        scale = allocate((size_t)MOST_COL * K);
-        sum = allocate((size_t)MOST_COL * K);
+        f = allocate((size_t)MOST_COL * LONG_K * 4);
+        q = allocate((size_t)MOST_COL * LONG_K);
+        scale = allocate((size_t)MOST_COL * LONG_K);
+        sum = allocate((size_t)MOST_COL * LONG_K);
         y = allocate((size_t)1 << 24);
         scratch = allocate((size_t)1 << 22);
-        fill_values(f, (size_t)MOST_COL * K, V_RANDOM);
+        fill_values(f, (size_t)MOST_COL * LONG_K, V_RANDOM);
     }
     size_t row_bytes = (size_t)K / (size_t)type->block * (size_t)type->bytes;
     int n_row = (int)(big / row_bytes);
     fill_weights(type, w, (size_t)n_row * (K / (size_t)type->block), W_RANDOM);
-    if (type->act == PHI_ACT_Q8_32) scalar->quantize_q8_32(f, MOST_COL * K, q, scale, sum);
-    if (type->act == PHI_ACT_Q8_256) scalar->quantize_q8_256(f, MOST_COL * K, q, scale, sum);
+    if (type->act == PHI_ACT_Q8_32) scalar->quantize_q8_32(f, MOST_COL * LONG_K, q, scale, sum);
+    if (type->act == PHI_ACT_Q8_256) scalar->quantize_q8_256(f, MOST_COL * LONG_K, q, scale, sum);
     struct phi_act x = {.kind = type->act, .k = K, .f = f, .q = q, .scale = scale, .sum = sum};
     struct phi_matmul m = {.w = w, .row_bytes = row_bytes, .k = K, .x = &x, .y = y, .scratch = scratch};
     m.n_row = n_row;
@@ -606,15 +671,13 @@ static void bench_type(const struct phi_kernels *k, const struct phi_kernels *sc
     m.n_row = m.n_row < 16 ? m.n_row : 16;
     slow = time_matmul(flagged_reference(scalar)->matmul[type->index], &m, 3) / m.n_row;
     printf(" %5.1fx;", slow / time_matmul(k->matmul[type->index], &m, 9) * m.n_row);
+    printf("\n");
     m.n_row = ROWS;
     m.ldy = ROWS;
-    for (int n_col = 1; n_col <= MOST_COL; n_col = n_col == 1 ? 4 : n_col == 4 ? 8 : n_col == 8 ? 32 : n_col * 16) {
-        m.n_col = n_col;
-        t = time_matmul(k->matmul[type->index], &m, n_col > 100 ? 5 : 30);
-        printf(" %3d: %6.1f Gops", n_col, 2.0 * K * m.n_row * n_col / t * 1e-9);
-    }
-    printf("\n");
-    fflush(stdout);
+    bench_columns(k->matmul[type->index], &m, peak);
+    m.k = x.k = LONG_K;
+    m.row_bytes = (size_t)LONG_K / (size_t)type->block * (size_t)type->bytes;
+    bench_columns(k->matmul[type->index], &m, peak);
 }
 
 #define TIME(k, what, ...)                                                                                           \
@@ -664,16 +727,19 @@ static void bench_rest(const struct phi_kernels *k) {
 static void bench(const struct phi_kernels *scalar, int argc, char **argv) {
     printf("k 3072, one thread. 1 column: weights from memory, share of a plain read of the same bytes, times the "
            "scalar code\n"
-           "built with the level's flags; then operations (2 * rows * k * columns) with 1 to 512 columns of 128 "
-           "rows, in cache\n");
+           "built with the level's flags; then, for k 3072 and 8192, operations (2 * rows * k * columns) with 1 to "
+           "512 columns of 64 rows, in cache,\n"
+           "and their share of what the level's multiply-add instructions do on registers only\n");
     for (int i = 1; phi_kernels_level(i); i++) {
         struct phi_kernels k;
         if (phi_kernels_select(phi_kernels_level(i), &k) != 0) continue;
+        double peak = peak_of(k.name);
+        if (peak > 0) printf("%-10s peak %.0f Gops\n", k.name, peak * 1e-9);
         for (int t = 0; t < PHI_N_TYPE; t++) {
             int wanted = argc == 0;
             for (int a = 0; a < argc; a++) wanted |= strcmp(argv[a], phi_types[t].name) == 0;
             if (wanted && phi_kernels_has_matmul(k.name, (enum phi_type_index)t))
-                bench_type(&k, scalar, &phi_types[t]);
+                bench_type(&k, scalar, &phi_types[t], peak);
         }
         if (argc == 0 || strcmp(argv[0], "rest") == 0) bench_rest(&k);
     }
