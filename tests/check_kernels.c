@@ -245,7 +245,7 @@ static struct phi_act make_activations(const struct phi_kernels *scalar, const s
 
 static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type,
                          int n_row, int n_block, int col, int n_col, enum weights wk, enum values vk) {
-    static float want[32 * 32];
+    static float want[72 * 16];
     struct phi_matmul m = {.n_row = n_row, .k = n_block * type->block, .col = col, .n_col = n_col};
     testing("%s %s: %d rows, k %d, columns %d..%d, weights %d, values %d", k->name, type->name, n_row, m.k, col,
             col + n_col - 1, (int)wk, (int)vk);
@@ -286,6 +286,8 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
     for (int i = 0; i < 10; i++)
         check_matmul(k, scalar, type, i % 2 ? 17 : 7, plain ? lengths[i] : 1 + i % 3, i % 4, cols[i], W_RANDOM,
                      V_RANDOM);
+    for (int i = 0; i < 4 && !plain; i++) /* beyond the slabs and the pieces of k of all levels */
+        check_matmul(k, scalar, type, 66 + i, type->block == 32 ? 49 - i : 6 - i % 2, i, 3 + 3 * i, W_RANDOM, V_RANDOM);
     for (int wk = 0; wk < N_WEIGHTS; wk++)
         for (int vk = 0; vk < N_VALUES; vk++)
             for (int n_col = 1; n_col <= 5; n_col += 4)

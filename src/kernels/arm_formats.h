@@ -9,7 +9,7 @@
 #ifndef PHI_KERNELS_ARM_FORMATS_H
 #define PHI_KERNELS_ARM_FORMATS_H
 
-#include "../quant/quant.h"
+#include "kernels.h"
 #include "../quant/bits.h"
 
 #include <arm_neon.h>
@@ -93,6 +93,17 @@ INLINE size_t arm_block_bytes(enum phi_type_index type) {
 
 /* ---- Four rows side by side ---- */
 
+/* Rows r .. r + 3; behind the last row stands the last row again, and its sums are not stored. */
+INLINE void arm_rows(const struct phi_matmul *m, int r, const uint8_t *w[4]) {
+    for (int i = 0; i < 4; i++) w[i] = m->w + (size_t)(r + i < m->n_row ? r + i : m->n_row - 1) * m->row_bytes;
+}
+
+/* Four rows are one stretch of the file, and the next four the next: fetch those in file order, n bytes in each step.
+ * Four streams of their own would be too many for some prefetchers. */
+INLINE void arm_prefetch(const uint8_t *next, size_t n) {
+    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(next + i);
+}
+
 /* The half-precision numbers at byte `at` of four blocks. */
 INLINE float32x4_t arm_halves(const uint8_t *const w[4], size_t at) {
     uint16_t h[4];
@@ -104,10 +115,8 @@ INLINE float32x4_t arm_halves(const uint8_t *const w[4], size_t at) {
     return vcvt_f32_f16(vreinterpret_f16_u16(v));
 }
 
-/* The 16 bytes at byte `at` of four blocks, as words: lane i of word[n] is word n of row i. */
-INLINE void arm_words(const uint8_t *const w[4], size_t at, uint32x4_t word[4]) {
-    uint32x4_t a = vreinterpretq_u32_u8(vld1q_u8(w[0] + at)), b = vreinterpretq_u32_u8(vld1q_u8(w[1] + at));
-    uint32x4_t c = vreinterpretq_u32_u8(vld1q_u8(w[2] + at)), d = vreinterpretq_u32_u8(vld1q_u8(w[3] + at));
+/* 16 bytes of four rows as words: lane i of word[n] is word n of row i. */
+INLINE void arm_turn(uint32x4_t a, uint32x4_t b, uint32x4_t c, uint32x4_t d, uint32x4_t word[4]) {
     uint32x4_t ac = vzip1q_u32(a, c), bd = vzip1q_u32(b, d);
     word[0] = vzip1q_u32(ac, bd);
     word[1] = vzip2q_u32(ac, bd);
@@ -115,6 +124,12 @@ INLINE void arm_words(const uint8_t *const w[4], size_t at, uint32x4_t word[4]) 
     bd = vzip2q_u32(b, d);
     word[2] = vzip1q_u32(ac, bd);
     word[3] = vzip2q_u32(ac, bd);
+}
+
+/* The 16 bytes at byte `at` of four blocks, as words. */
+INLINE void arm_words(const uint8_t *const w[4], size_t at, uint32x4_t word[4]) {
+    arm_turn(vreinterpretq_u32_u8(vld1q_u8(w[0] + at)), vreinterpretq_u32_u8(vld1q_u8(w[1] + at)),
+             vreinterpretq_u32_u8(vld1q_u8(w[2] + at)), vreinterpretq_u32_u8(vld1q_u8(w[3] + at)), word);
 }
 
 /* The bytes of words as 16-bit numbers: out[0] has bytes 0 of four rows and bytes 1, out[1] bytes 2 and 3. */
@@ -150,21 +165,28 @@ INLINE uint8x16_t arm_fifth_bits(const uint8_t *word, int half) {
 
 /* Times the sum of q, it must be added to the products with the bytes of arm_unpack32: offsets that cost less here
  * than in each weight. */
-INLINE int arm_bias32(enum phi_type_index type, int raw) {
-    return type == PHI_Q5_1 ? 16 : type == PHI_Q4_0 && raw ? -8 : 0;
+INLINE int arm_bias32(enum phi_type_index type, int raw, int any) {
+    return type == PHI_Q5_1 && !any ? 16 : type == PHI_Q4_0 && raw ? -8 : 0;
 }
 
-/* raw: the weights are used once, so leave the offset of Q4_0 to arm_bias32. */
-INLINE void arm_unpack32(enum phi_type_index type, const uint8_t *const w[4], int raw, struct arm_block *out) {
+/* A nibble with its fifth bit. any: the level multiplies any byte, so 0 .. 31; else 16 less. */
+INLINE uint8x16_t arm_with_fifth(uint8x16_t nibble, uint8x16_t set, int any) {
+    if (any) return vorrq_u8(nibble, vandq_u8(vdupq_n_u8(16), set));
+    return vorrq_u8(nibble, vbicq_u8(vdupq_n_u8(0xf0), set));
+}
+
+/* raw: the weights are used once, so leave the offset of Q4_0 to arm_bias32. any: see arm_with_fifth. */
+INLINE void arm_unpack32(enum phi_type_index type, const uint8_t *const w[4], int raw, int any,
+                         struct arm_block *out) {
     size_t qs = arm_block_bytes(type) - (type == PHI_Q8_0 ? 32 : 16);
     for (int i = 0; i < 4; i++) {
         uint8x16_t b = vld1q_u8(w[i] + qs), v[2] = {arm_nibble(b, 0), arm_nibble(b, 1)};
         for (int h = 0; h < 2; h++) {
             int8x16_t s = vreinterpretq_s8_u8(v[h]);
             if (type == PHI_Q4_0 && !raw) s = vsubq_s8(s, vdupq_n_s8(8));
-            if (type == PHI_Q5_0 || type == PHI_Q5_1) { /* minus 16 where the fifth bit is not set */
+            if (type == PHI_Q5_0 || type == PHI_Q5_1) {
                 uint8x16_t set = arm_fifth_bits(w[i] + qs - 4, h);
-                s = vreinterpretq_s8_u8(vorrq_u8(v[h], vbicq_u8(vdupq_n_u8(0xf0), set)));
+                s = vreinterpretq_s8_u8(arm_with_fifth(v[h], set, any && type == PHI_Q5_1));
             }
             if (type == PHI_IQ4_NL) s = arm_iq4(v[h]);
             if (type == PHI_Q8_0) s = vreinterpretq_s8_u8(vld1q_u8(w[i] + 2 + 16 * h));
@@ -177,8 +199,9 @@ INLINE void arm_unpack32(enum phi_type_index type, const uint8_t *const w[4], in
 
 /* ---- Blocks of 256 ---- */
 
-/* Scales as words (4 scales of a row in a lane; IQ4_XS: as they lie in the block), and the head. */
-INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4], uint32x4_t sc[4],
+/* Scales and minima as words (4 of a row in a lane, a byte each; scales of IQ4_XS: as they lie in the block), and the
+ * floats of the head. */
+INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4], uint32x4_t sc[4], uint32x4_t mn[4],
                             struct arm_head *h) {
     uint32x4_t a[4], x0f = vdupq_n_u32(0x0f0f0f0fu), x30 = vdupq_n_u32(0x30303030u), x3f = vdupq_n_u32(0x3f3f3f3fu);
     switch (type) {
@@ -187,14 +210,8 @@ INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4],
         arm_words(w, 4, a);
         sc[0] = vandq_u32(a[0], x3f);
         sc[1] = vorrq_u32(vandq_u32(a[2], x0f), vandq_u32(vshrq_n_u32(a[0], 2), x30));
-        uint32x4_t low = vandq_u32(a[1], x3f);
-        uint32x4_t high = vorrq_u32(vandq_u32(vshrq_n_u32(a[2], 4), x0f), vandq_u32(vshrq_n_u32(a[1], 2), x30));
-        arm_widen_words(low, h->mn);
-        arm_widen_words(high, h->mn + 2);
-        if (type == PHI_Q5_K) {
-            arm_widen_words(sc[0], h->mn + 4);
-            arm_widen_words(sc[1], h->mn + 6);
-        }
+        mn[0] = vandq_u32(a[1], x3f);
+        mn[1] = vorrq_u32(vandq_u32(vshrq_n_u32(a[2], 4), x0f), vandq_u32(vshrq_n_u32(a[1], 2), x30));
         h->d = arm_halves(w, 0);
         h->m = vnegq_f32(arm_halves(w, 2));
         break;
@@ -207,7 +224,7 @@ INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4],
         arm_words(w, 0, a);
         for (int i = 0; i < 4; i++) {
             sc[i] = vandq_u32(a[i], x0f);
-            arm_widen_words(vandq_u32(vshrq_n_u32(a[i], 4), x0f), h->mn + 2 * i);
+            mn[i] = vandq_u32(vshrq_n_u32(a[i], 4), x0f);
         }
         h->d = arm_halves(w, 80);
         h->m = vnegq_f32(arm_halves(w, 82));
@@ -231,6 +248,14 @@ INLINE void arm_unpack_head(enum phi_type_index type, const uint8_t *const w[4],
     }
 }
 
+/* The minima as 16-bit numbers. */
+INLINE void arm_widen_head(enum phi_type_index type, const uint32x4_t sc[4], const uint32x4_t mn[4],
+                           struct arm_head *h) {
+    for (int i = 0; i < arm_n_min(type) / 4; i++) arm_widen_words(mn[i], h->mn + 2 * i);
+    if (type == PHI_Q5_K)
+        for (int i = 0; i < 2; i++) arm_widen_words(sc[i], h->mn + 4 + 2 * i);
+}
+
 /* Scale j of four rows. */
 INLINE int32x4_t arm_scale(enum phi_type_index type, const uint32x4_t sc[4], int j) {
     if (type == PHI_IQ4_XS) {
@@ -242,10 +267,10 @@ INLINE int32x4_t arm_scale(enum phi_type_index type, const uint32x4_t sc[4], int
     return vshrq_n_s32(top, 24);
 }
 
-/* Group j = 0..7: 32 weights of four rows, offset taken off (Q5_K: 16, which rows.inc gives back), and their scales.
- */
+/* Group j = 0..7: 32 weights of four rows, offset taken off, and their scales. Q5_K: see arm_with_fifth; rows.inc gives
+ * the 16 back. */
 INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4], const uint32x4_t sc[4], int j,
-                             struct arm_group *g) {
+                             int any, struct arm_group *g) {
     int half = j / 4, quarter = j % 4;
     for (int i = 0; i < 4; i++)
         for (int p = 0; p < 2; p++) {
@@ -257,7 +282,7 @@ INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4]
             case PHI_Q5_K: {
                 uint8x16_t set = vtstq_u8(vld1q_u8(w[i] + 16 + 16 * p), vdupq_n_u8((uint8_t)(1 << j)));
                 v = arm_nibble(vld1q_u8(w[i] + 48 + 32 * (j / 2) + 16 * p), j % 2);
-                v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xf0), set));
+                v = arm_with_fifth(v, set, any);
                 break;
             }
             case PHI_Q6_K: {
@@ -287,5 +312,20 @@ INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4]
         g->sc[0] = arm_scale(type, sc, j);
     }
 }
+
+/* The formats, for a level's table: ARM_FORMATS(ENTRY) is ENTRY(Q4_0, q4_0) ... */
+#define ARM_FORMATS(_)                                                                                               \
+    _(Q4_0, q4_0)                                                                                                    \
+    _(Q4_1, q4_1)                                                                                                    \
+    _(Q5_0, q5_0)                                                                                                    \
+    _(Q5_1, q5_1)                                                                                                    \
+    _(Q8_0, q8_0)                                                                                                    \
+    _(IQ4_NL, iq4_nl)                                                                                                \
+    _(Q2_K, q2_k)                                                                                                    \
+    _(Q3_K, q3_k)                                                                                                    \
+    _(Q4_K, q4_k)                                                                                                    \
+    _(Q5_K, q5_k)                                                                                                    \
+    _(Q6_K, q6_k)                                                                                                    \
+    _(IQ4_XS, iq4_xs)
 
 #endif

@@ -474,7 +474,15 @@ INLINE int32x4_t dot32_wide(const struct arm_quad *w, int8x16_t x0, int8x16_t x1
     return vpaddq_s32(ab, cd);
 }
 
+/* Not every byte fits: Q5_1 and Q5_K come 16 smaller. */
+enum { ROWS_ANY_BYTE = 0 };
 #include "rows.inc"
+
+#define MATMUL(NAME, name)                                                                                           \
+    static void matmul_##name(const struct phi_matmul *m) {                                                          \
+        rows_matmul(m, PHI_##NAME);                                                                                  \
+    }
+ARM_FORMATS(MATMUL)
 
 #define ENTRY(NAME, name) .matmul[PHI_##NAME] = matmul_##name,
 const struct phi_kernels phi_kernels_neon = {
@@ -483,7 +491,7 @@ const struct phi_kernels phi_kernels_neon = {
     .matmul[PHI_F32] = matmul_f32,
     .matmul[PHI_F16] = matmul_f16,
     .matmul[PHI_BF16] = matmul_bf16,
-    ROWS_FORMATS(ENTRY).quantize_q8_32 = quantize_q8_32,
+    ARM_FORMATS(ENTRY).quantize_q8_32 = quantize_q8_32,
     .quantize_q8_256 = quantize_q8_256,
     .rms_norm = rms_norm,
     .rope = rope,
