@@ -84,10 +84,12 @@ INLINE void panels_dot8(int32x4_t part[8], const int8x16_t *w, const int8x16_t *
 }
 
 INLINE void panels_load(float32x4_t acc[8], const float *y, size_t ldy) {
+#pragma GCC unroll 8
     for (int v = 0; v < 8; v++) acc[v] = vld1q_f32(y + (size_t)(v % 4) * ldy + 4 * (v / 4));
 }
 
 INLINE void panels_store(const float32x4_t acc[8], float *y, size_t ldy) {
+#pragma GCC unroll 8
     for (int v = 0; v < 8; v++) vst1q_f32(y + (size_t)(v % 4) * ldy + 4 * (v / 4), acc[v]);
 }
 

@@ -65,6 +65,7 @@ INLINE void panels_dot8(int32x4_t part[8], const int8x16_t *w, const int8x16_t *
 
 /* Columns 2p, 2p + 1 and rows 4q .. + 3 of y are vectors 4q + p, 4q + 2 + p. */
 INLINE void panels_load(float32x4_t acc[8], const float *y, size_t ldy) {
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         const float *at = y + (size_t)(i % 2 * 2) * ldy + 4 * (i / 2);
         float32x4_t a = vld1q_f32(at), b = vld1q_f32(at + ldy);
@@ -74,6 +75,7 @@ INLINE void panels_load(float32x4_t acc[8], const float *y, size_t ldy) {
 }
 
 INLINE void panels_store(const float32x4_t acc[8], float *y, size_t ldy) {
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         float *at = y + (size_t)(i % 2 * 2) * ldy + 4 * (i / 2);
         float32x4_t top = acc[i / 2 * 4 + i % 2], bottom = acc[i / 2 * 4 + i % 2 + 2];
