@@ -113,7 +113,8 @@ static int read_hparams(struct phi_model *m, phi_error *err) {
     if ((e = get_int(m, "embedding_length", 1, MAX_WIDTH, -1, &m->n_embd, err))) return e;
     if ((e = get_int(m, "feed_forward_length", 1, MAX_WIDTH / 2, -1, &m->n_ff, err))) return e;
     if ((e = get_int(m, "block_count", 1, MAX_LAYER, -1, &m->n_layer, err))) return e;
-    if ((e = get_float(m, "attention.layer_norm_rms_epsilon", 0, 1, NAN, &eps, err))) return e;
+    /* Not 0: a row of zeros would become 0 times infinity. */
+    if ((e = get_float(m, "attention.layer_norm_rms_epsilon", 1e-12, 1, NAN, &eps, err))) return e;
     m->norm_eps = (float)eps;
     if ((e = get_int(m, "rope.scaling.original_context_length", 2, MAX_CONTEXT, m->n_ctx_train, &m->n_ctx_original,
                      err)))
@@ -198,20 +199,22 @@ static int bind_vector(const struct phi_model *m, const char *name, const struct
 static int bind_attention(const struct phi_model *m, int i, struct phi_layer *l, phi_error *err) {
     char name[64];
     int e, q_rows = m->n_head * m->head_dim, kv_rows = m->n_head_kv * m->head_dim;
-    const struct phi_gguf_tensor *fused = find(m, name, "blk.%d.attn_qkv.weight", i);
     const struct phi_gguf_tensor *q = find(m, name, "blk.%d.attn_q.weight", i);
-    if (fused || !q) {
+    const struct phi_gguf_tensor *k = find(m, name, "blk.%d.attn_k.weight", i);
+    const struct phi_gguf_tensor *v = find(m, name, "blk.%d.attn_v.weight", i);
+    const struct phi_gguf_tensor *fused = find(m, name, "blk.%d.attn_qkv.weight", i);
+    if (fused || !(q || k || v)) {
         struct phi_mat qkv = {0};
-        find(m, name, "blk.%d.attn_qkv.weight", i);
         if ((e = bind_mat(m, name, fused, q_rows + 2 * kv_rows, m->n_embd, &qkv, err))) return e;
         l->wq = slice(qkv, 0, q_rows);
         l->wk = slice(qkv, q_rows, kv_rows);
         l->wv = slice(qkv, q_rows + kv_rows, kv_rows);
     } else {
+        find(m, name, "blk.%d.attn_q.weight", i);
         if ((e = bind_mat(m, name, q, q_rows, m->n_embd, &l->wq, err))) return e;
-        const struct phi_gguf_tensor *k = find(m, name, "blk.%d.attn_k.weight", i);
+        find(m, name, "blk.%d.attn_k.weight", i);
         if ((e = bind_mat(m, name, k, kv_rows, m->n_embd, &l->wk, err))) return e;
-        const struct phi_gguf_tensor *v = find(m, name, "blk.%d.attn_v.weight", i);
+        find(m, name, "blk.%d.attn_v.weight", i);
         if ((e = bind_mat(m, name, v, kv_rows, m->n_embd, &l->wv, err))) return e;
     }
     const struct phi_gguf_tensor *o = find(m, name, "blk.%d.attn_output.weight", i);
@@ -268,8 +271,14 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     if (find(m, name, "blk.%d.attn_norm.weight", m->n_layer))
         return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s.block_count is %d, but there is a tensor '%s'",
                              m->member->architecture, m->n_layer, name);
+    uint64_t norm_bytes = (uint64_t)(2 * m->n_layer + 1) * (uint64_t)m->n_embd * sizeof(float);
+    if (norm_bytes > m->gguf.tensor_bytes)
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
+                             "%s.block_count %d: the norms alone take %llu bytes, all tensors have %llu",
+                             m->member->architecture, m->n_layer, (unsigned long long)norm_bytes,
+                             (unsigned long long)m->gguf.tensor_bytes);
     m->layer = phi_alloc((size_t)m->n_layer, sizeof *m->layer);
-    m->norm_copy = phi_alloc((size_t)(2 * m->n_layer + 1) * (size_t)m->n_embd, sizeof(float));
+    m->norm_copy = phi_alloc((size_t)norm_bytes, 1);
     if (!m->layer || !m->norm_copy)
         return phi_file_fail(m->gguf.file.path, err, PHI_MEMORY, "not enough memory for %d layers", m->n_layer);
     float *copy = m->norm_copy;
@@ -291,10 +300,13 @@ static int bind_factors(const struct phi_model *m, const char *name, float *fact
     int e = bind_vector(m, name, t, m->n_rot / 2, &copy, &in_place, err);
     if (e) return e;
     if (in_place != factor) memcpy(factor, in_place, (size_t)(m->n_rot / 2) * sizeof(float));
+    /* No angle may leave what the sine of rope.c reduces exactly: position / factor < MAX_CONTEXT. */
+    float least = (float)m->n_ctx_train / MAX_CONTEXT, most = 1e6f;
     for (int i = 0; i < m->n_rot / 2; i++)
-        if (!(factor[i] > 0 && factor[i] < 1e6f))
+        if (!(factor[i] >= least && factor[i] <= most))
             return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
-                                 "tensor '%s' holds %g at %d, expected a factor above 0", name, (double)factor[i], i);
+                                 "tensor '%s' holds %g at %d, expected a factor of %g to %g", name, (double)factor[i],
+                                 i, (double)least, (double)most);
     return 0;
 }
 
