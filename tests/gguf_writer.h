@@ -14,6 +14,7 @@
 #define PHI_TESTS_GGUF_WRITER_H
 
 #include "../src/gguf.h"
+#include "../src/quant/bits.h"
 #include "check.h"
 
 #include <dirent.h>
@@ -279,15 +280,27 @@ static inline void gguf_remove_dir(const char *dir) {
 
 /* ---- A tiny phi3 model ---------------------------------------------------------------------------------------- */
 
+struct tiny_phi3_type { /* matrices whose name contains this text have this type */
+    const char *in_name;
+    uint32_t id; /* its number in GGUF */
+};
+
 struct tiny_phi3 {
     int n_vocab;                                         /* at least 297, for all letters: see tiny_phi3_token() */
     int n_embd, n_head, n_head_kv, n_rot, n_ff, n_layer; /* a head is n_embd / n_head wide */
-    int n_ctx, n_ctx_orig;                               /* n_ctx_orig 0: as n_ctx */
-    int window;                                          /* sliding window; 0: the key is left out */
-    bool tied;                                           /* no output.weight */
-    bool factors;                                        /* rope_factors_long and _short */
-    unsigned long long seed;                             /* of the weights */
-    const char *skip;                                    /* a key or tensor that is left out, or NULL */
+    int head_dim;                  /* 0: so; else the keys key_length and value_length are written */
+    int n_ctx, n_ctx_orig;         /* n_ctx_orig 0: the key is left out */
+    int window;                    /* sliding window; 0: the key is left out */
+    bool tied;                     /* no output.weight */
+    bool repeated;                 /* output.weight holds the bytes of token_embd.weight */
+    bool split;                    /* attn_q, _k, _v and ffn_gate, _up instead of fused matrices */
+    bool factors;                  /* rope_factors_long and _short */
+    size_t alignment;              /* general.alignment; 0: the key is left out */
+    const char *name;              /* general.name; NULL: "tiny" */
+    const char *architecture;      /* and prefix of the keys; NULL: "phi3" */
+    struct tiny_phi3_type type[8]; /* the first that fits; F32 where none does */
+    unsigned long long seed;       /* of the weights */
+    const char *skip;              /* a key or tensor that is left out, or NULL */
 };
 
 static inline struct tiny_phi3 tiny_phi3_default(void) {
@@ -380,74 +393,164 @@ static inline void tiny_phi3_vocabulary(struct gguf_writer *w, int n) {
     gguf_bool(w, "tokenizer.ggml.add_eos_token", false);
 }
 
-static inline void tiny_phi3_keys(struct gguf_writer *w, const struct tiny_phi3 *m) {
-    gguf_str(w, "general.architecture", "phi3");
-    gguf_str(w, "general.name", "tiny");
-    gguf_u32(w, "general.file_type", 0);
-    gguf_u32(w, "general.quantization_version", 2);
-    gguf_u32(w, "phi3.context_length", (uint32_t)m->n_ctx);
-    gguf_u32(w, "phi3.embedding_length", (uint32_t)m->n_embd);
-    gguf_u32(w, "phi3.feed_forward_length", (uint32_t)m->n_ff);
-    gguf_u32(w, "phi3.block_count", (uint32_t)m->n_layer);
-    gguf_u32(w, "phi3.attention.head_count", (uint32_t)m->n_head);
-    gguf_u32(w, "phi3.attention.head_count_kv", (uint32_t)m->n_head_kv);
-    gguf_f32(w, "phi3.attention.layer_norm_rms_epsilon", 1e-5f);
-    gguf_u32(w, "phi3.rope.dimension_count", (uint32_t)m->n_rot);
-    gguf_f32(w, "phi3.rope.freq_base", 10000.0f);
-    gguf_u32(w, "phi3.rope.scaling.original_context_length", (uint32_t)(m->n_ctx_orig ? m->n_ctx_orig : m->n_ctx));
-    if (m->window) gguf_u32(w, "phi3.attention.sliding_window", (uint32_t)m->window);
-    if (m->factors) gguf_f32(w, "phi3.rope.scaling.attn_factor", 1.1f);
+/* A key of the architecture: m->architecture, a point, key. bits: of a u32 or f32. */
+static inline void tiny_phi3_key(struct gguf_writer *w, const struct tiny_phi3 *m, const char *key,
+                                 enum phi_gguf_type type, uint32_t bits) {
+    char full[64];
+    snprintf(full, sizeof full, "%s.%s", m->architecture ? m->architecture : "phi3", key);
+    gguf_scalar(w, full, type, bits);
 }
 
-/* A tensor of F32 with values in middle +- spread. rows 0: a vector. */
-static inline void tiny_phi3_tensor(struct gguf_writer *w, const char *name, int columns, int rows, double middle,
-                                    double spread, unsigned long long *random) {
-    size_t n = (size_t)columns * (size_t)(rows ? rows : 1);
-    struct gguf_bytes b = {0};
-    for (size_t i = 0; i < n; i++) {
-        float v = (float)(middle + spread * ((double)(check_random(random) >> 11) * 0x1p-52 - 1.0));
-        uint32_t bits;
-        memcpy(&bits, &v, 4);
-        gguf_number(&b, bits, 4);
+static inline void tiny_phi3_keys(struct gguf_writer *w, const struct tiny_phi3 *m) {
+    gguf_str(w, "general.architecture", m->architecture ? m->architecture : "phi3");
+    gguf_str(w, "general.name", m->name ? m->name : "tiny");
+    if (m->alignment) gguf_u32(w, "general.alignment", (uint32_t)m->alignment);
+    gguf_u32(w, "general.file_type", 0);
+    gguf_u32(w, "general.quantization_version", 2);
+    tiny_phi3_key(w, m, "context_length", PHI_GGUF_U32, (uint32_t)m->n_ctx);
+    tiny_phi3_key(w, m, "embedding_length", PHI_GGUF_U32, (uint32_t)m->n_embd);
+    tiny_phi3_key(w, m, "feed_forward_length", PHI_GGUF_U32, (uint32_t)m->n_ff);
+    tiny_phi3_key(w, m, "block_count", PHI_GGUF_U32, (uint32_t)m->n_layer);
+    tiny_phi3_key(w, m, "attention.head_count", PHI_GGUF_U32, (uint32_t)m->n_head);
+    tiny_phi3_key(w, m, "attention.head_count_kv", PHI_GGUF_U32, (uint32_t)m->n_head_kv);
+    tiny_phi3_key(w, m, "attention.layer_norm_rms_epsilon", PHI_GGUF_F32, f32_bits(1e-5f));
+    tiny_phi3_key(w, m, "rope.dimension_count", PHI_GGUF_U32, (uint32_t)m->n_rot);
+    tiny_phi3_key(w, m, "rope.freq_base", PHI_GGUF_F32, f32_bits(10000.0f));
+    if (m->head_dim) {
+        tiny_phi3_key(w, m, "attention.key_length", PHI_GGUF_U32, (uint32_t)m->head_dim);
+        tiny_phi3_key(w, m, "attention.value_length", PHI_GGUF_U32, (uint32_t)m->head_dim);
     }
-    gguf_tensor(w, name, 0, (uint64_t[]){(uint64_t)columns, (uint64_t)rows}, rows ? 2 : 1, b.p, b.n);
+    if (m->n_ctx_orig)
+        tiny_phi3_key(w, m, "rope.scaling.original_context_length", PHI_GGUF_U32, (uint32_t)m->n_ctx_orig);
+    if (m->window) tiny_phi3_key(w, m, "attention.sliding_window", PHI_GGUF_U32, (uint32_t)m->window);
+    if (m->factors) tiny_phi3_key(w, m, "rope.scaling.attn_factor", PHI_GGUF_F32, f32_bits(1.1f));
+}
+
+/* The types in which a matrix can be written, apart from F32: where the f16 scales of a block stand (minimum -1:
+ * none) and the largest value that a block with the scale 1 has. All other bits may be anything. */
+static const struct tiny_phi3_format {
+    uint32_t id;
+    int weights, bytes, scale, minimum;
+    double largest;
+} tiny_phi3_formats[] = {
+    {1, 1, 2, 0, -1, 1},           {30, 1, 2, 0, -1, 1},         {2, 32, 18, 0, -1, 8},     {3, 32, 20, 0, 2, 8},
+    {6, 32, 22, 0, -1, 16},        {7, 32, 24, 0, 2, 16},        {8, 32, 34, 0, -1, 127},   {20, 32, 18, 0, -1, 127},
+    {10, 256, 84, 80, 82, 23},     {11, 256, 110, 108, -1, 128}, {12, 256, 144, 0, 2, 473}, {13, 256, 176, 0, 2, 977},
+    {14, 256, 210, 208, -1, 4096}, {23, 256, 136, 0, -1, 4064},
+};
+
+/* n values in middle +- spread, in the given type. */
+static inline struct gguf_bytes tiny_phi3_values(uint32_t id, size_t n, double middle, double spread,
+                                                 unsigned long long *random) {
+    struct gguf_bytes b = {0};
+    const struct tiny_phi3_format *f = NULL;
+    for (size_t i = 0; i < sizeof tiny_phi3_formats / sizeof *tiny_phi3_formats; i++)
+        if (tiny_phi3_formats[i].id == id) f = &tiny_phi3_formats[i];
+    for (size_t i = 0; i < n; i += f ? (size_t)f->weights : 1) {
+        double unit = (double)(check_random(random) >> 11) * 0x1p-52 - 1.0;
+        float v = (float)(middle + spread * unit);
+        if (!f || f->weights == 1) {
+            uint32_t bits = f32_bits(v);
+            gguf_number(&b, id == 0 ? bits : id == 30 ? bits >> 16 : f16_from_f32(v), id == 0 ? 4 : 2);
+            continue;
+        }
+        size_t at = b.n;
+        for (int k = 0; k < f->bytes; k += 2) gguf_number(&b, check_random(random) & 0xffff, 2);
+        uint16_t d = f16_from_f32((float)((0.5 + fabs(unit) / 2) * spread / f->largest)); /* of the middle 0 only */
+        uint16_t m = f->weights == 32 ? f16_from_f32((float)-spread) : f16_from_f32((float)(spread / 63));
+        memcpy(b.p + at + f->scale, &d, 2);
+        if (f->minimum >= 0) memcpy(b.p + at + f->minimum, &m, 2);
+    }
+    return b;
+}
+
+static inline uint32_t tiny_phi3_type_of(const struct tiny_phi3 *m, const char *name) {
+    for (size_t i = 0; i < sizeof m->type / sizeof *m->type && m->type[i].in_name; i++)
+        if (strstr(name, m->type[i].in_name)) return m->type[i].id;
+    return 0;
+}
+
+/* A vector of F32 with values in middle +- spread. */
+static inline void tiny_phi3_vector(struct gguf_writer *w, const char *name, int n, double middle, double spread,
+                                    unsigned long long *random) {
+    struct gguf_bytes b = tiny_phi3_values(0, (size_t)n, middle, spread, random);
+    gguf_tensor(w, name, 0, (uint64_t[]){(uint64_t)n}, 1, b.p, b.n);
     free(b.p);
+}
+
+/* A matrix with values in +- spread. */
+static inline void tiny_phi3_matrix(struct gguf_writer *w, const struct tiny_phi3 *m, const char *name, int rows,
+                                    int columns, double spread, unsigned long long *random) {
+    uint32_t id = tiny_phi3_type_of(m, name);
+    struct gguf_bytes b = tiny_phi3_values(id, (size_t)columns * (size_t)rows, 0, spread, random);
+    gguf_tensor(w, name, id, (uint64_t[]){(uint64_t)columns, (uint64_t)rows}, 2, b.p, b.n);
+    free(b.p);
+}
+
+/* Parts of a matrix as tensors of their own, or all in one that is called fused. The bytes are the same. */
+static inline void tiny_phi3_parts(struct gguf_writer *w, const struct tiny_phi3 *m, int layer, const char *fused,
+                                   const char *const *names, const int *rows, int n, int columns, double spread,
+                                   unsigned long long *random) {
+    char name[64];
+    struct gguf_bytes all = {0};
+    int n_row = 0;
+    snprintf(name, sizeof name, "blk.%d.%s.weight", layer, fused);
+    uint32_t id = tiny_phi3_type_of(m, name);
+    for (int i = 0; i < n; i++) {
+        if (m->split) {
+            snprintf(name, sizeof name, "blk.%d.%s.weight", layer, names[i]);
+            id = tiny_phi3_type_of(m, name);
+        }
+        struct gguf_bytes b = tiny_phi3_values(id, (size_t)columns * (size_t)rows[i], 0, spread, random);
+        if (m->split) gguf_tensor(w, name, id, (uint64_t[]){(uint64_t)columns, (uint64_t)rows[i]}, 2, b.p, b.n);
+        gguf_append(&all, b.p, b.n);
+        n_row += rows[i];
+        free(b.p);
+    }
+    if (!m->split) gguf_tensor(w, name, id, (uint64_t[]){(uint64_t)columns, (uint64_t)n_row}, 2, all.p, all.n);
+    free(all.p);
+}
+
+static inline void tiny_phi3_layer(struct gguf_writer *w, const struct tiny_phi3 *m, int i,
+                                   unsigned long long *random) {
+    static const char *const qkv[] = {"attn_q", "attn_k", "attn_v"}, *const gate_up[] = {"ffn_gate", "ffn_up"};
+    char norm[2][64], out[64], down[64];
+    int e = m->n_embd, hd = m->head_dim ? m->head_dim : e / m->n_head, q = m->n_head * hd, kv = m->n_head_kv * hd;
+    snprintf(norm[0], 64, "blk.%d.attn_norm.weight", i);
+    snprintf(norm[1], 64, "blk.%d.ffn_norm.weight", i);
+    snprintf(out, 64, "blk.%d.attn_output.weight", i);
+    snprintf(down, 64, "blk.%d.ffn_down.weight", i);
+    double in_e = sqrt(3.0 / e);
+    tiny_phi3_vector(w, norm[0], e, 1, 0.5, random);
+    tiny_phi3_parts(w, m, i, "attn_qkv", qkv, (int[]){q, kv, kv}, 3, e, in_e, random);
+    tiny_phi3_matrix(w, m, out, e, q, sqrt(3.0 / q), random);
+    tiny_phi3_vector(w, norm[1], e, 1, 0.5, random);
+    tiny_phi3_parts(w, m, i, "ffn_up", gate_up, (int[]){m->n_ff, m->n_ff}, 2, e, in_e, random);
+    tiny_phi3_matrix(w, m, down, e, m->n_ff, sqrt(3.0 / m->n_ff), random);
 }
 
 /* Weights with a standard deviation of about 1 / sqrt(columns), so that activations stay near 1; norms between 0.5
  * and 1.5. */
 static inline void tiny_phi3_tensors(struct gguf_writer *w, const struct tiny_phi3 *m) {
     unsigned long long random = m->seed;
-    char name[64];
-    int e = m->n_embd, head = e / m->n_head, qkv = (m->n_head + 2 * m->n_head_kv) * head;
-    double in_e = sqrt(3.0 / e), in_ff = sqrt(3.0 / m->n_ff);
-    tiny_phi3_tensor(w, "token_embd.weight", e, m->n_vocab, 0, 1, &random);
+    unsigned long long of_embedding = random;
+    tiny_phi3_matrix(w, m, "token_embd.weight", m->n_vocab, m->n_embd, 1, &random);
     if (m->factors) {
-        tiny_phi3_tensor(w, "rope_factors_long.weight", m->n_rot / 2, 0, 3, 2, &random);
-        tiny_phi3_tensor(w, "rope_factors_short.weight", m->n_rot / 2, 0, 1.1, 0.1, &random);
+        tiny_phi3_vector(w, "rope_factors_long.weight", m->n_rot / 2, 3, 2, &random);
+        tiny_phi3_vector(w, "rope_factors_short.weight", m->n_rot / 2, 1.1, 0.1, &random);
     }
-    for (int i = 0; i < m->n_layer; i++) {
-        const struct {
-            const char *name;
-            int columns, rows;
-            double middle, spread;
-        } layer[] = {
-            {"attn_norm", e, 0, 1, 0.5}, {"attn_qkv", e, qkv, 0, in_e},       {"attn_output", e, e, 0, in_e},
-            {"ffn_norm", e, 0, 1, 0.5},  {"ffn_up", e, 2 * m->n_ff, 0, in_e}, {"ffn_down", m->n_ff, e, 0, in_ff},
-        };
-        for (size_t j = 0; j < sizeof layer / sizeof *layer; j++) {
-            snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer[j].name);
-            tiny_phi3_tensor(w, name, layer[j].columns, layer[j].rows, layer[j].middle, layer[j].spread, &random);
-        }
-    }
-    tiny_phi3_tensor(w, "output_norm.weight", e, 0, 1, 0.5, &random);
-    if (!m->tied) tiny_phi3_tensor(w, "output.weight", e, m->n_vocab, 0, in_e, &random);
+    for (int i = 0; i < m->n_layer; i++) tiny_phi3_layer(w, m, i, &random);
+    tiny_phi3_vector(w, "output_norm.weight", m->n_embd, 1, 0.5, &random);
+    if (!m->tied)
+        tiny_phi3_matrix(w, m, "output.weight", m->n_vocab, m->n_embd, m->repeated ? 1 : sqrt(3.0 / m->n_embd),
+                         m->repeated ? &of_embedding : &random);
 }
 
 /* A complete valid model, finished. To change a key: skip it, add it again with the other value, gguf_end(). */
 static inline struct gguf_writer tiny_phi3_build(const struct tiny_phi3 *m) {
     struct gguf_writer w = gguf_begin(3);
     w.skip = m->skip;
+    if (m->alignment) w.alignment = m->alignment;
     tiny_phi3_keys(&w, m);
     tiny_phi3_vocabulary(&w, m->n_vocab);
     tiny_phi3_tensors(&w, m);
