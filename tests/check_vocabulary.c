@@ -196,8 +196,8 @@ static void check_refusals(void) {
         check_refused(&w, sentence);
     }
     w = write_vocabulary(&v, keys[0]);
-    gguf_str(&w, keys[0], "gpt2");
-    check_refused(&w, "tokenizer.ggml.model \"gpt2\" is not supported; expected \"llama\"");
+    gguf_str(&w, keys[0], "gpt3");
+    check_refused(&w, "tokenizer.ggml.model \"gpt3\" is not supported; expected \"llama\"");
     w = write_vocabulary(&v, keys[0]);
     gguf_str_n(&w, keys[0], "llama\0\n", 7);
     check_refused(&w, "tokenizer.ggml.model \"llama\\x00\\x0a\" is not supported");
