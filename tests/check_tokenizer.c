@@ -1,5 +1,9 @@
-/* The tokenizer on real vocabularies: ids that the SentencePiece library gives, round trips, special tokens, text
- * that nobody meant well, time, and every allocation failing once. Hostile vocabularies: check_vocabulary.c. */
+/* The tokenizer on real vocabularies: ids that the SentencePiece library, tiktoken and the tokenizers library give,
+ * round trips, special tokens, text that nobody meant well, time, and every allocation failing once. Hostile
+ * vocabularies: check_vocabulary.c, check_bpe.c.
+ *
+ * The byte-level ones are too large to be kept here. Their files are looked for in $PHI_BPE_DIR (else
+ * build/tests/bpe): vocab-phi-4.gguf, vocab-phi-4-mini.gguf; and in $PHI_REAL_MODEL: smollm2-135m-q4_1.gguf. */
 #include "../src/memory.h"
 #include "../src/tokenizer.h"
 #include "../src/utf8.h"
@@ -22,6 +26,8 @@ static char *read_file(const char *path, size_t *n) {
     fclose(f);
     return data;
 }
+
+static bool byte_level; /* of the vocabulary at hand: text comes back as it is */
 
 /* A file's tokenizer, its file kept open. */
 struct vocabulary {
@@ -63,15 +69,15 @@ static void check_ids(const struct phi_tokenizer *t, const char *text, size_t n,
           first < n_want ? want[first] : -1);
 }
 
-/* Plain text comes back from its ids, with one space before it; ▁ itself comes back as a space. */
+/* Plain text comes back from its ids; SentencePiece: with one space before it, and ▁ comes back as a space. */
 static void check_round_trip(const struct phi_tokenizer *t, const char *text, size_t n) {
     int64_t n_id = phi_tokenizer_encode(t, text, n, 0, got, MAX_IDS);
     CHECK(n_id >= 0 && n_id <= MAX_IDS, "%lld ids", (long long)n_id);
     char *expected = malloc(n + 1), *out = malloc(n + 1);
     size_t n_expected = 0, n_out = 0;
-    if (n > 0) expected[n_expected++] = ' ';
+    if (n > 0 && !byte_level) expected[n_expected++] = ' ';
     for (size_t i = 0; i < n; n_expected++) {
-        bool space = n - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
+        bool space = !byte_level && n - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
         expected[n_expected] = space ? ' ' : text[i];
         i += space ? 3 : 1;
     }
@@ -118,14 +124,25 @@ static long each_line(const struct phi_tokenizer *t, const char *dir, const char
     return n_line;
 }
 
-/* {"text", "ids"} and perhaps "parse_special", "add_bos" */
+static const char *model; /* only lines of this model count; NULL: all do */
+static long n_counted;
+
+/* {"text", "ids"} and perhaps "parse_special", "add_bos", "model", "ids_strip" */
 static void check_text(const struct phi_tokenizer *t, const struct json *line) {
+    const struct json *of = json_get(line, "model"), *strip = json_get(line, "ids_strip");
+    if (model && of && strcmp(of->text, model) != 0) return;
+    n_counted++;
     const struct json *text = json_get(line, "text");
     CHECK(text && text->type == JSON_STRING, "a line has no text");
     if (!text) return;
     unsigned flags =
         (is_true(line, "parse_special") ? PHI_PARSE_SPECIAL : 0u) | (is_true(line, "add_bos") ? PHI_ADD_BOS : 0u);
-    check_ids(t, text->text, text->text_n, flags, wanted_ids(json_get(line, "ids")));
+    size_t n_want = wanted_ids(strip ? strip : json_get(line, "ids"));
+    if (flags & PHI_ADD_BOS && !phi_tokenizer_add_bos(t)) { /* the line wants what the file does not ask for */
+        CHECK(n_want > 0 && want[0] == phi_tokenizer_bos(t), "a line without BOS");
+        memmove(want, want + 1, --n_want * sizeof *want);
+    }
+    check_ids(t, text->text, text->text_n, flags, n_want);
     check_round_trip(t, text->text, text->text_n);
 }
 
@@ -216,10 +233,10 @@ static bool has_control(const struct phi_tokenizer *t, const char *text, size_t 
 /* Nothing that a user types becomes a control token: each name, alone and in company. */
 static void check_injection(const struct phi_tokenizer *t, unsigned long long *rng) {
     int32_t which = -1;
-    const char *name[200];
-    size_t length[200];
+    const char *name[400];
+    size_t length[400];
     int n_name = 0;
-    for (int32_t id = 0; id < phi_tokenizer_n_vocab(t) && n_name < 200; id++) {
+    for (int32_t id = 0; id < phi_tokenizer_n_vocab(t) && n_name < 400; id++) {
         if (!phi_tokenizer_is_control(t, id)) continue;
         name[n_name] = phi_tokenizer_bytes(t, id, true, &length[n_name]);
         CHECK(!has_control(t, name[n_name], length[n_name], &which), "typed %.*s gives control token %d",
@@ -262,6 +279,7 @@ static void check_any_bytes(const struct phi_tokenizer *t, unsigned long long *r
         int64_t parsed = phi_tokenizer_encode(t, text, n, PHI_PARSE_SPECIAL, got, MAX_IDS);
         CHECK(parsed >= 0 && parsed <= (int64_t)n + 100, "%lld ids (seed %llu)", (long long)parsed, check_seed());
     }
+    if (byte_level) return;
     static const struct {
         const char *text;
         int n, n_id;
@@ -351,13 +369,106 @@ static void check_memory(const struct vocabulary *v) {
     CHECK(n_open > 4 && n_encode > 3, "%d allocations at open, %d at encode", n_open - 1, n_encode - 1);
 }
 
+/* ---- Byte-level vocabularies ----------------------------------------------------------------------------------- */
+
+/* What is known of one: ids from first_control on are control tokens, but for those below. */
+struct expected {
+    const char *name, *file, *cases;
+    long n_special; /* lines of special-bpe.jsonl */
+    int32_t bos, first_control, stop[2];
+};
+
+static void check_facts(const struct phi_tokenizer *t, const struct expected *x) {
+    CHECK(phi_tokenizer_bos(t) == x->bos && !phi_tokenizer_add_bos(t), "%s: bos %d", x->name, phi_tokenizer_bos(t));
+    size_t n;
+    for (int32_t id = 0; id < phi_tokenizer_n_vocab(t); id++) {
+        bool control = id >= x->first_control, stop = id == x->stop[0] || id == x->stop[1];
+        phi_tokenizer_bytes(t, id, false, &n);
+        CHECK(phi_tokenizer_is_control(t, id) == control && (n == 0) == control, "%s: control token %d", x->name, id);
+        CHECK(phi_tokenizer_is_stop(t, id) == stop, "%s: stop token %d", x->name, id);
+    }
+    int32_t ids[2] = {-7, -7};
+    CHECK(phi_tokenizer_encode(t, "", 0, PHI_ADD_BOS, ids, 2) == 0, "nothing, without BOS");
+    CHECK(phi_tokenizer_encode(t, "one two three", 13, 0, ids, 1) == 3 && ids[0] >= 0 && ids[1] == -7,
+          "no more than cap ids");
+}
+
+static void check_byte_level(const char *dir, const struct expected *x, unsigned long long *rng) {
+    struct vocabulary v;
+    char shared[300];
+    snprintf(shared, sizeof shared, "%s/tokenizer", check_shared());
+    if (!open_vocabulary(&v, dir, x->file)) {
+        SKIP("vocabulary of %s: %s/%s is absent", x->name, dir, x->file);
+        return;
+    }
+    check_facts(v.t, x);
+    model = x->name;
+    n_counted = 0;
+    if (each_line(v.t, shared, x->cases, check_text) == 0)
+        SKIP("texts of %s: %s is absent", x->name, shared);
+    else
+        CHECK(n_counted == 400, "%s: %ld texts", x->cases, n_counted);
+    n_counted = 0;
+    if (each_line(v.t, shared, "special-bpe.jsonl", check_text) > 0)
+        CHECK(n_counted == x->n_special, "special-bpe.jsonl: %ld lines for %s", n_counted, x->name);
+    check_injection(v.t, rng);
+    check_any_bytes(v.t, rng);
+    report_time(v.t);
+    check_memory(&v);
+    close_vocabulary(&v);
+}
+
+/* SmolLM2: texts and chats of expected.json, and all of wiki.test.raw, whose ids the tokenizers library gave. */
+static void check_smollm(const char *dir) {
+    struct vocabulary v;
+    char path[400];
+    size_t n_json, n_wiki;
+    if (!dir || !open_vocabulary(&v, dir, "smollm2-135m-q4_1.gguf")) {
+        SKIP("vocabulary of SmolLM2: PHI_REAL_MODEL names no folder with smollm2-135m-q4_1.gguf");
+        return;
+    }
+    snprintf(path, sizeof path, "%s/real-model/expected.json", check_shared());
+    char *file = read_file(path, &n_json);
+    struct json all;
+    if (file) {
+        json_parse(file, &all);
+        const struct json *texts = json_get(&all, "texts"), *chats = json_get(&all, "chats");
+        CHECK(texts->n == 4 && chats->n == 3, "%zu texts, %zu chats", texts->n, chats->n);
+        for (size_t i = 0; i < texts->n; i++) check_text(v.t, &texts->item[i]);
+        for (size_t i = 0; i < chats->n; i++) {
+            const struct json *prompt = json_get(&chats->item[i], "prompt");
+            check_ids(v.t, prompt->text, prompt->text_n, PHI_PARSE_SPECIAL | PHI_ADD_BOS,
+                      wanted_ids(json_get(&chats->item[i], "ids")));
+        }
+        json_clear(&all);
+        free(file);
+    } else {
+        SKIP("texts of SmolLM2: %s is absent", path);
+    }
+    snprintf(path, sizeof path, "%s/eval-data/wiki.test.raw", check_shared());
+    char *wiki = read_file(path, &n_wiki);
+    if (wiki) {
+        enum { N_ID = 303415 };
+        int32_t *ids = malloc(N_ID * sizeof *ids);
+        int64_t n = phi_tokenizer_encode(v.t, wiki, n_wiki, 0, ids, N_ID);
+        unsigned long long hash = 0xcbf29ce484222325u; /* FNV-1a over whole ids */
+        for (int64_t i = 0; i < n && i < N_ID; i++) hash = (hash ^ (unsigned)ids[i]) * 0x100000001b3u;
+        CHECK(n == N_ID && hash == 0xb70511543af7c998u, "%lld ids, hash %llx", (long long)n, hash);
+        free(ids);
+        free(wiki);
+    } else {
+        SKIP("a long text for SmolLM2: %s is absent", path);
+    }
+    check_memory(&v);
+    close_vocabulary(&v);
+}
+
 int main(void) {
     unsigned long long rng = check_seed();
     struct vocabulary v;
     if (open_vocabulary(&v, "models", "demo.gguf")) {
         CHECK(each_line(v.t, "tests/golden/tokenizer", "demo.jsonl", check_text) == 67, "demo.jsonl");
         if (each_line(v.t, check_shared(), "demo-model/skills-q4_0.jsonl", check_chat) == 0)
-
             SKIP("chat prompts of the demo model: %s is absent", check_shared());
         check_contract(v.t, 2000);
         check_injection(v.t, &rng);
@@ -381,5 +492,14 @@ int main(void) {
     } else {
         SKIP("vocabulary of 32,064 tokens: %s/ggml-vocab-phi-3.gguf is absent", dir);
     }
+    static const struct expected byte_levels[] = {
+        {"phi-4", "vocab-phi-4.gguf", "cases-cl100k.jsonl", 95, 100257, 100256, {100257, 100265}},
+        {"phi-4-mini", "vocab-phi-4-mini.gguf", "cases-o200k.jsonl", 90, 199999, 199998, {199999, 200020}},
+    };
+    const char *bpe = getenv("PHI_BPE_DIR");
+    byte_level = true;
+    for (size_t i = 0; i < sizeof byte_levels / sizeof *byte_levels; i++)
+        check_byte_level(bpe && *bpe ? bpe : "build/tests/bpe", &byte_levels[i], &rng);
+    check_smollm(getenv("PHI_REAL_MODEL"));
     return check_done("check_tokenizer");
 }
