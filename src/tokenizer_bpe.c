@@ -201,7 +201,7 @@ static int refuse_merge(const struct phi_gguf *g, int rank, struct phi_str text,
 }
 
 /* Entry number rank, "LEFT RIGHT" -> *m. Both and what they make must be pieces: a merge that leads to a control
- * token would let users type it. joined: room for pieces.max bytes. */
+ * token would let users type it. joined: room for two texts of pieces.max bytes. */
 static int read_merge(const struct phi_tokenizer *t, const struct phi_gguf *g, int rank, struct phi_str text,
                       char *joined, struct merge *m, phi_error *err) {
     const char *space = memchr(text.s, ' ', (size_t)text.n), *end = text.s + text.n;
@@ -212,13 +212,10 @@ static int read_merge(const struct phi_tokenizer *t, const struct phi_gguf *g, i
     if (m->left < 0) return refuse_merge(g, rank, text, text.s, n_left, err);
     m->right = find_piece(t, space + 1, n_right);
     if (m->right < 0) return refuse_merge(g, rank, text, space + 1, n_right, err);
-    m->id = -1;
-    if (n_left + n_right <= t->pieces.max) {
-        memcpy(joined, text.s, n_left);
-        memcpy(joined + n_left, space + 1, n_right);
-        m->id = find_piece(t, joined, n_left + n_right);
-    }
-    return m->id >= 0 ? PHI_OK : refuse_merge(g, rank, text, text.s, (size_t)text.n, err);
+    memcpy(joined, text.s, n_left);
+    memcpy(joined + n_left, space + 1, n_right);
+    m->id = find_piece(t, joined, n_left + n_right);
+    return m->id >= 0 ? PHI_OK : refuse_merge(g, rank, text, joined, n_left + n_right, err);
 }
 
 static int read_merges(struct phi_tokenizer *t, const struct phi_gguf *g, phi_error *err) {
@@ -234,7 +231,7 @@ static int read_merges(struct phi_tokenizer *t, const struct phi_gguf *g, phi_er
     t->merge_shift = 64 - bits;
     t->merge = phi_alloc((size_t)kv->n + 1, sizeof *t->merge);
     t->merge_slot = phi_alloc((size_t)1 << bits, sizeof *t->merge_slot);
-    char *joined = phi_alloc((size_t)t->pieces.max + 1, 1);
+    char *joined = phi_alloc(t->pieces.max, 2);
     if (!t->merge || !t->merge_slot || !joined) status = PHI_MEMORY;
     const uint8_t *at = kv->data;
     for (int i = 0; !status && (uint64_t)i < kv->n; i++) {
