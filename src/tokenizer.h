@@ -6,8 +6,10 @@
 
 struct phi_tokenizer;
 
-/* Builds its own index; refers to strings in the mapping, so g must stay open. The rules are those of SentencePiece BPE
- * (tokenizer.ggml.model "llama"). PHI_MODEL (names the key and both numbers), PHI_MEMORY. */
+/* Builds its own index; refers to strings in the mapping, so g must stay open. tokenizer.ggml.model decides between
+ * SentencePiece BPE ("llama") and byte-level BPE ("gpt2"); for the latter tokenizer.ggml.pre must name a pattern of
+ * pretokenizer.c, and each entry of tokenizer.ggml.merges must be two ordinary tokens that make a third, with one
+ * space between. PHI_MODEL (names the key and what was found), PHI_MEMORY. */
 int phi_tokenizer_open(const struct phi_gguf *g, struct phi_tokenizer **out, phi_error *err);
 void phi_tokenizer_close(struct phi_tokenizer *t);
 
