@@ -148,6 +148,7 @@ struct phi_sampler_options {
     float repeat_penalty; /* 1 = off */
     int repeat_last_n;    /* tokens that the penalty looks back on */
     uint32_t seed;
+    bool ignore_eos;      /* never choose a stop token: the answer goes on until another end comes */
 };
 struct phi_sampler_options phi_sampler_options_default(void);
 

@@ -8,7 +8,7 @@
  *     (temperature 0, or one candidate left) takes none. Chosen is the first candidate at which the sum of weights
  *     exceeds u * total.
  *
- * Steps, in llama.cpp's order:  repeat penalty - top_k - top_p - min_p - temperature - draw
+ * Steps, in llama.cpp's order:  forbidden tokens - repeat penalty - top_k - top_p - min_p - temperature - draw
  * top_p and min_p look at probabilities at temperature 1. A logit of -infinity is no candidate. Opening allocates,
  * sampling does not. */
 #include "sampler.h"
@@ -31,6 +31,7 @@ struct phi_sampler {
     int32_t *window;   /* [repeat_last_n] the last tokens, a ring; NULL when there is no penalty */
     int n_window, at;  /* tokens in it, where the next one goes */
     int32_t *count;    /* [n_vocab] how often each token is in the window; NULL as window */
+    bool *forbidden;   /* [n_vocab] tokens that are no candidates; NULL: none */
 };
 
 struct phi_sampler_options phi_sampler_options_default(void) {
@@ -97,7 +98,20 @@ int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *o
                      phi_error *err) {
     struct phi_model_info info;
     phi_model_get_info(model, &info);
-    return phi_sampler_new(info.n_vocab, options, out, err);
+    int status = phi_sampler_new(info.n_vocab, options, out, err);
+    for (int32_t id = 0; !status && options->ignore_eos && id < info.n_vocab; id++)
+        if (phi_token_is_stop(model, id)) status = phi_sampler_forbid(*out, id, err);
+    if (!status) return PHI_OK;
+    phi_sampler_close(*out);
+    *out = NULL;
+    return status;
+}
+
+int phi_sampler_forbid(phi_sampler *s, int32_t id, phi_error *err) {
+    if (!s->forbidden) s->forbidden = phi_alloc((size_t)s->n_vocab, sizeof *s->forbidden);
+    if (!s->forbidden) return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler of %d tokens", s->n_vocab);
+    s->forbidden[id] = true;
+    return PHI_OK;
 }
 
 void phi_sampler_close(phi_sampler *s) {
@@ -107,6 +121,7 @@ void phi_sampler_close(phi_sampler *s) {
     phi_free(s->weight);
     phi_free(s->window);
     phi_free(s->count);
+    phi_free(s->forbidden);
     phi_free(s);
 }
 
@@ -225,7 +240,7 @@ static int select_best(phi_sampler *s, const float *logits, int k, phi_error *er
         if (!(logit < INFINITY))
             return phi_fail(err, PHI_FAILED, "the logit of token %d is %s", id,
                             logit != logit ? "not a number" : "infinite");
-        if (logit == -INFINITY) continue;
+        if (logit == -INFINITY || (s->forbidden && s->forbidden[id])) continue;
         uint64_t key = key_of(logit, id);
         if (n < k) {
             heap[n++] = key;

@@ -151,6 +151,8 @@ unset PHI_MODEL
 # ---- Answers
 ask() { printf '%s' "<|user|>$1<|end|><|assistant|>"; }
 run 0 -q -m $demo -p "$(ask 'What is 8 * 10?')" --temp 0; out ' 8 * 10 = 80'; err_is
+run 0 -m $demo -p "$(ask 'What is 8 * 10?')" --temp 0 -n 30 --ignore-eos; out_has ' 8 * 10 = 80'; err_has 'stop reason = length'
+run 0 -m $demo -p "$(ask 'What is 8 * 10?')" -s 1 -c 100 --ignore-eos; err_has 'context = 100/100'; err_has 'stop reason = context'
 run 0 -q -m $demo -p "$(ask 'How much is 7 times 10?')" --temp 0 -n 4; out ' 7 * '
 run 0 -q -m $demo -p "$(ask 'What is 8 * 10?')" --temp 0 -n 0; out ''; err_is
 refuse 2 "unexpected word 'run'" -q run -m $demo -p x

@@ -269,6 +269,32 @@ static void check_refused_logits(void) {
         }
 }
 
+static void check_forbidden(void) {
+    static const float logits[4] = {1, 5, 4, 3};
+    struct phi_sampler_options o = OFF;
+    for (int greedy = 0; greedy < 2; greedy++) {
+        o.temperature = greedy ? 0.0f : 1.0f;
+        phi_sampler *s = open_sampler(4, o);
+        CHECK(phi_sampler_forbid(s, 1, NULL) == PHI_OK && phi_sampler_forbid(s, 3, NULL) == PHI_OK, "forbid");
+        int count[4] = {0};
+        for (int i = 0; i < 300; i++) count[sample(s, logits)]++;
+        CHECK(count[1] == 0 && count[3] == 0 && count[2] > 200, "%d %d %d %d", count[0], count[1], count[2], count[3]);
+        CHECK(greedy ? count[0] == 0 : count[0] > 0, "%d times the less likely one", count[0]);
+        phi_error err = {{0}};
+        int32_t id = 77;
+        phi_sampler_forbid(s, 0, NULL);
+        phi_sampler_forbid(s, 2, NULL);
+        CHECK(phi_sampler_sample(s, logits, &id, &err) == PHI_FAILED && id == 77, "all are forbidden, token %d", id);
+        phi_sampler_close(s);
+    }
+    phi_sampler *s = open_sampler(4, o);
+    phi_memory_fail_at(1);
+    CHECK(phi_sampler_forbid(s, 1, NULL) == PHI_MEMORY, "without memory");
+    phi_memory_fail_at(0);
+    CHECK(sample(s, logits) == 1, "the failed call had an effect");
+    phi_sampler_close(s);
+}
+
 static void check_option(struct phi_sampler_options o, const char *says) {
     phi_sampler *s = NULL;
     phi_error err = {{0}};
@@ -356,6 +382,7 @@ int main(void) {
     check_frequencies();
     check_draws();
     check_refused_logits();
+    check_forbidden();
     check_options();
     check_memory();
     check_exp();

@@ -327,6 +327,7 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     cli_set_quiet(o->quiet);
     o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
     o->session.force_threads = o->force_threads;
+    o->sampler.ignore_eos = o->ignore_eos;
     return check_together(o);
 }
 
