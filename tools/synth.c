@@ -1,116 +1,23 @@
 /* synth: write a full-size GGUF of the Phi-3 family with random weights, to measure speed and memory without a
- * download.
- *
- * Owns the shapes of the family, the mixes of types that quantizers make of them, and which metadata such files
- * carry. The weights are noise of the right size (decoded standard deviation 1/sqrt(row length), norms near 1), so
- * that activations stay finite and ordinary; the text that such a model writes is noise too. What a block looks like
- * comes from src/quant; here stands only where its scale is. Tensors are made and written one megabyte at a time: a
- * file of any size takes the same little memory. */
-#include "../src/gguf.h"
+ * download. The command line and the file; what is written comes from src/synthetic.c, which `phi bench --synthetic`
+ * uses too. */
 #include "../src/memory.h"
-#include "../src/quant/bits.h"
+#include "../src/synthetic.h"
+
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 #include <sys/stat.h>
 
-enum { ALIGNMENT = 32, CHUNK = 1 << 20, MAX_OVERRIDES = 32, MAX_NAME = 64, NO_VALUE = -2 };
+enum { NO_VALUE = -2 };
 
-/* ---- What to write
- * ---------------------------------------------------------------------------------------------------- */
-
-/* Hyper-parameters from the models' config.json. A key whose field is absent is left out of the file. */
-struct shape {
-    const char *name, *title;
-    int embd, layers, heads, kv_heads, ff, vocab, ctx;
-    int rot;      /* 0 = the whole head */
-    int orig_ctx; /* 0 = absent */
-    int window;   /* -1 = absent */
-    int theta;    /* 0 = absent */
-    int longrope; /* 1: two tensors of rotary factors, and the attention factor */
-    int tied;     /* 1: no output.weight */
-    int split;    /* 1: attn_q, attn_k, attn_v, ffn_gate, ffn_up instead of attn_qkv and the fused ffn_up */
-};
-
-/* clang-format off */
-static const struct shape shapes[] = {
-    /* title                                            embd  layers heads kv  ff    vocab   ctx     rot orig   window  theta  longrope tied split */
-    {"tiny", "Tiny Phi-3 of noise",                      256,  2,  4,  2,   512,    512,    512,  0,   512,      0,  10000, 0, 0, 0},
-    /* Microsoft's own 4-bit file has none of the three keys that a file may lack. */
-    {"phi-3-mini-4k", "Phi3",                           3072, 32, 32, 32,  8192,  32064,   4096,  0,     0,     -1,      0, 0, 0, 0},
-    {"phi-3-mini-128k", "Phi 3 Mini 128k Instruct",     3072, 32, 32, 32,  8192,  32064, 131072,  0,  4096, 262144,  10000, 1, 0, 0},
-    {"phi-3.5-mini", "Phi 3.5 Mini Instruct",           3072, 32, 32, 32,  8192,  32064, 131072,  0,  4096, 262144,  10000, 1, 0, 0},
-    {"phi-3-medium-4k", "Phi 3 Medium 4k Instruct",     5120, 40, 40, 10, 17920,  32064,   4096,  0,  4096,   2047,  10000, 0, 0, 0},
-    {"phi-3-medium-128k", "Phi 3 Medium 128k Instruct", 5120, 40, 40, 10, 17920,  32064, 131072,  0,  4096, 131072,  10000, 1, 0, 0},
-    {"phi-4-mini", "Phi 4 Mini Instruct",               3072, 32, 24,  8,  8192, 200064, 131072, 96,  4096, 262144,  10000, 1, 1, 0},
-    {"phi-4", "Phi 4",                                  5120, 40, 40, 10, 17920, 100352,  16384,  0, 16384,      0, 250000, 0, 0, 0},
-};
-/* clang-format on */
-
-/* Which tensors of a mix depart from its base type, as llama-quantize has it (the state of 2024, of which Microsoft's
- * file is). */
-enum recipe { PURE, Q4_K_SMALL, Q4_K_MEDIUM, Q5_K_MEDIUM };
-
-struct mix {
-    const char *name;
-    int file_type; /* general.file_type */
-    const char *base, *output;
-    enum recipe recipe;
-};
-
-static const struct mix mixes[] = {
-    {"f32", 0, "F32", "F32", PURE},
-    {"f16", 1, "F16", "F16", PURE},
-    {"bf16", 32, "BF16", "BF16", PURE},
-    {"q4_0", 2, "Q4_0", "Q6_K", PURE},
-    {"q4_1", 3, "Q4_1", "Q6_K", PURE},
-    {"q5_0", 8, "Q5_0", "Q6_K", PURE},
-    {"q5_1", 9, "Q5_1", "Q6_K", PURE},
-    {"q8_0", 7, "Q8_0", "Q8_0", PURE},
-    {"q2_k", 10, "Q2_K", "Q6_K", PURE},
-    {"q3_k", 11, "Q3_K", "Q6_K", PURE},
-    {"q4_k", 14, "Q4_K", "Q6_K", PURE},
-    {"q5_k", 16, "Q5_K", "Q6_K", PURE},
-    {"q6_k", 18, "Q6_K", "Q6_K", PURE},
-    {"iq4_nl", 25, "IQ4_NL", "Q6_K", PURE},
-    {"iq4_xs", 30, "IQ4_XS", "Q6_K", PURE},
-    {"q4_k_s", 14, "Q4_K", "Q6_K", Q4_K_SMALL},
-    {"q4_k_m", 15, "Q4_K", "Q6_K", Q4_K_MEDIUM},
-    {"q5_k_m", 17, "Q5_K", "Q6_K", Q5_K_MEDIUM},
-};
-
-enum role { EMBEDDING, OUTPUT, QKV, VALUE, ATTENTION_OUTPUT, UP, DOWN, NORM, FACTORS_LONG, FACTORS_SHORT };
-
-struct tensor {
-    char name[MAX_NAME];
-    enum role role;
-    const struct phi_type *type;
-    uint64_t cols, rows; /* rows 0: one dimension */
-    uint64_t offset, n_bytes;
-};
-
-struct override {
-    const char *pattern; /* part of a tensor's name */
-    size_t n;
-    const struct phi_type *type;
-};
-
-struct plan {
-    struct shape shape;
-    const struct mix *mix;
+struct request {
+    struct phi_synthetic plan;
     const char *path, *vocab;
-    uint64_t seed;
     int dry_run;
-    struct override override[MAX_OVERRIDES];
-    int n_override;
-    struct tensor *tensor;
-    size_t n_tensor;
-    uint64_t tensor_bytes; /* their sum */
-    uint64_t data_bytes;   /* with the gaps between them */
 };
 
 /* One line on stderr; 1, for the caller to return. */
@@ -125,479 +32,31 @@ static int complain(const char *fmt, ...) {
     return 1;
 }
 
-static const struct phi_type *type_by_name(const char *name) {
-    for (size_t i = 0; i < PHI_N_TYPE; i++)
-        if (strcasecmp(phi_types[i].name, name) == 0) return &phi_types[i];
-    return NULL;
-}
-
-/* The layers to which llama-quantize gives more bits: the first and last eighth, and every third between. */
-static int more_bits(int layer, int n_layer) {
-    int eighth = n_layer / 8;
-    return layer < eighth || layer >= 7 * n_layer / 8 || (layer - eighth) % 3 == 2;
-}
-
-static const char *type_of(const struct plan *p, enum role role, int layer) {
-    const struct mix *m = p->mix;
-    int more = more_bits(layer, p->shape.layers);
-    if (role == NORM || role == FACTORS_LONG || role == FACTORS_SHORT) return "F32";
-    if (role == OUTPUT || (role == EMBEDDING && p->shape.tied)) return m->output;
-    switch (m->recipe) {
-    case PURE:
-        break;
-    case Q4_K_SMALL:
-        if (role == DOWN && layer < p->shape.layers / 8) return "Q5_K";
-        break;
-    case Q4_K_MEDIUM:
-        if (role == QKV) return "Q5_K";
-        if ((role == DOWN || role == VALUE) && more) return "Q6_K";
-        break;
-    case Q5_K_MEDIUM:
-        if (role == QKV) return "Q6_K";
-        if ((role == DOWN || role == VALUE) && more) return "Q6_K";
-        break;
-    }
-    return m->base;
-}
-
-static int add_tensor(struct plan *p, const char *name, int layer, enum role role, int cols, int rows) {
-    struct tensor *t = &p->tensor[p->n_tensor++];
-    if (layer >= 0)
-        snprintf(t->name, sizeof t->name, "blk.%d.%s.weight", layer, name);
-    else
-        snprintf(t->name, sizeof t->name, "%s.weight", name);
-    t->role = role;
-    t->cols = (uint64_t)cols;
-    t->rows = (uint64_t)rows;
-    const char *type = type_of(p, role, layer);
-    t->type = type_by_name(type);
-    for (int i = 0; i < p->n_override && role <= DOWN; i++)
-        if (memmem(t->name, strlen(t->name), p->override[i].pattern, p->override[i].n)) t->type = p->override[i].type;
-    if (!t->type) return complain("tensor '%s': this build does not know the type %s", t->name, type);
-    if (t->cols % (uint64_t)t->type->block)
-        return complain("tensor '%s': rows of %d weights are not whole blocks of %d (%s)", t->name, cols,
-                        t->type->block, t->type->name);
-    t->offset = (p->data_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    t->n_bytes = t->cols / (uint64_t)t->type->block * (uint64_t)t->type->bytes * (rows ? t->rows : 1);
-    p->tensor_bytes += t->n_bytes;
-    p->data_bytes = t->offset + t->n_bytes;
-    return 0;
-}
-
-/* The tensors of one layer. qkv rows: all Q heads, all K, all V; the fused ffn_up has the gate's rows first. */
-static int plan_layer(struct plan *p, int i) {
-    const struct shape *s = &p->shape;
-    int q = s->embd, kv = s->embd / s->heads * s->kv_heads;
-    if (add_tensor(p, "attn_norm", i, NORM, s->embd, 0)) return 1;
-    if (s->split) {
-        if (add_tensor(p, "attn_q", i, ATTENTION_OUTPUT, s->embd, q)) return 1;
-        if (add_tensor(p, "attn_k", i, ATTENTION_OUTPUT, s->embd, kv)) return 1;
-        if (add_tensor(p, "attn_v", i, VALUE, s->embd, kv)) return 1;
-    } else if (add_tensor(p, "attn_qkv", i, QKV, s->embd, q + 2 * kv)) {
-        return 1;
-    }
-    if (add_tensor(p, "attn_output", i, ATTENTION_OUTPUT, q, s->embd)) return 1;
-    if (add_tensor(p, "ffn_norm", i, NORM, s->embd, 0)) return 1;
-    if (s->split && add_tensor(p, "ffn_gate", i, UP, s->embd, s->ff)) return 1;
-    if (add_tensor(p, "ffn_up", i, UP, s->embd, s->split ? s->ff : 2 * s->ff)) return 1;
-    return add_tensor(p, "ffn_down", i, DOWN, s->ff, s->embd);
-}
-
-static int plan_tensors(struct plan *p) {
-    const struct shape *s = &p->shape;
-    p->tensor = phi_alloc((size_t)s->layers * 9 + 5, sizeof *p->tensor);
-    if (!p->tensor) return complain("out of memory");
-    if (add_tensor(p, "token_embd", -1, EMBEDDING, s->embd, s->vocab)) return 1;
-    if (s->longrope && add_tensor(p, "rope_factors_long", -1, FACTORS_LONG, s->rot / 2, 0)) return 1;
-    if (s->longrope && add_tensor(p, "rope_factors_short", -1, FACTORS_SHORT, s->rot / 2, 0)) return 1;
-    for (int i = 0; i < s->layers; i++)
-        if (plan_layer(p, i)) return 1;
-    if (add_tensor(p, "output_norm", -1, NORM, s->embd, 0)) return 1;
-    return s->tied ? 0 : add_tensor(p, "output", -1, OUTPUT, s->embd, s->vocab);
-}
-
-/* ---- The header
- * ------------------------------------------------------------------------------------------------------- */
-
-struct bytes { /* grows; after a failed allocation it takes nothing more */
-    uint8_t *data;
-    size_t n, cap;
-    int failed;
-};
-
-static void put(struct bytes *b, const void *data, size_t n) {
-    if (b->failed) return;
-    if (b->cap - b->n < n) {
-        size_t cap = 2 * (b->cap + n);
-        uint8_t *data_new = phi_realloc(b->data, cap, 1);
-        if (!data_new) {
-            b->failed = 1;
-            return;
-        }
-        b->data = data_new;
-        b->cap = cap;
-    }
-    if (n) memcpy(b->data + b->n, data, n);
-    b->n += n;
-}
-
-static void put_u32(struct bytes *b, uint32_t v) {
-    put(b, &v, 4);
-}
-
-static void put_u64(struct bytes *b, uint64_t v) {
-    put(b, &v, 8);
-}
-
-static void put_str(struct bytes *b, const char *s, size_t n) {
-    put_u64(b, n);
-    put(b, s, n);
-}
-
-/* The metadata: a count of keys that stands before them in the file. */
-struct meta {
-    struct bytes kv;
-    uint64_t n;
-};
-
-static void put_key(struct meta *m, const char *key, enum phi_gguf_type type) {
-    put_str(&m->kv, key, strlen(key));
-    put_u32(&m->kv, type);
-    m->n++;
-}
-
-static void key_u32(struct meta *m, const char *key, int v) {
-    put_key(m, key, PHI_GGUF_U32);
-    put_u32(&m->kv, (uint32_t)v);
-}
-
-static void key_f32(struct meta *m, const char *key, double v) {
-    put_key(m, key, PHI_GGUF_F32);
-    put_u32(&m->kv, f32_bits((float)v));
-}
-
-static void key_bool(struct meta *m, const char *key, int v) {
-    put_key(m, key, PHI_GGUF_BOOL);
-    put(&m->kv, &(uint8_t){(uint8_t)v}, 1);
-}
-
-static void key_str(struct meta *m, const char *key, const char *v) {
-    put_key(m, key, PHI_GGUF_STRING);
-    put_str(&m->kv, v, strlen(v));
-}
-
-static void key_array(struct meta *m, const char *key, enum phi_gguf_type element, int n) {
-    put_key(m, key, PHI_GGUF_ARRAY);
-    put_u32(&m->kv, element);
-    put_u64(&m->kv, (uint64_t)n);
-}
-
-/* Laid out like Phi-3's vocabulary: <unk> <s> </s>, 256 byte tokens, pieces, and near the end the control tokens and
- * fillers. */
-enum { N_FIRST = 3, N_BYTE = 256, N_SPECIAL = 11, MIN_VOCAB = N_FIRST + N_BYTE + 1 + N_SPECIAL };
-static const char *const first[N_FIRST] = {"<unk>", "<s>", "</s>"};
-static const char *const special[N_SPECIAL] = {
-    "<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>", "<|placeholder3|>", "<|placeholder4|>",
-    "<|system|>",    "<|end|>",       "<|placeholder5|>", "<|placeholder6|>", "<|user|>"};
-
-/* Phi-3 has 64 ids behind its last piece. */
-static int first_special(int n_vocab) {
-    return n_vocab >= MIN_VOCAB + 1024 ? n_vocab - 64 : n_vocab - N_SPECIAL;
-}
-
-/* Piece j: a space mark, then a, ▁a, b, ▁b, .. z, ▁z, aa, ▁aa ..: each is made of two earlier ones, so that merging
- * reaches it. */
-static size_t piece(int j, char text[MAX_NAME]) {
-    static const char space[] = "\xe2\x96\x81";
-    char word[8];
-    size_t n = 0, at = sizeof word;
-    if (j == 0) return (size_t)snprintf(text, MAX_NAME, "%s", space);
-    for (int k = (j + 1) / 2; k > 0; k = (k - 1) / 26) word[--at] = (char)('a' + (k - 1) % 26);
-    if (j % 2 == 0) n = (size_t)snprintf(text, MAX_NAME, "%s", space);
-    memcpy(text + n, word + at, sizeof word - at);
-    return n + sizeof word - at;
-}
-
-static size_t token_text(int id, int n_vocab, char text[MAX_NAME]) {
-    int base = first_special(n_vocab);
-    if (id < N_FIRST) return (size_t)snprintf(text, MAX_NAME, "%s", first[id]);
-    if (id < N_FIRST + N_BYTE) return (size_t)snprintf(text, MAX_NAME, "<0x%02X>", (unsigned)(id - N_FIRST));
-    if (id < base) return piece(id - N_FIRST - N_BYTE, text);
-    if (id < base + N_SPECIAL) return (size_t)snprintf(text, MAX_NAME, "%s", special[id - base]);
-    return (size_t)snprintf(text, MAX_NAME, "[PAD%d]", id);
-}
-
-static uint32_t token_type(int id, int n_vocab) {
-    enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, UNUSED = 5, BYTE = 6 }; /* numbers of the format */
-    int base = first_special(n_vocab);
-    if (id < N_FIRST) return id == 0 ? UNKNOWN : CONTROL;
-    if (id < N_FIRST + N_BYTE) return BYTE;
-    if (id < base) return NORMAL;
-    return id < base + N_SPECIAL ? CONTROL : UNUSED;
-}
-
-static void make_vocab(struct meta *m, int n_vocab) {
-    key_str(m, "tokenizer.ggml.model", "llama");
-    key_str(m, "tokenizer.ggml.pre", "default");
-    key_array(m, "tokenizer.ggml.tokens", PHI_GGUF_STRING, n_vocab);
-    for (int id = 0; id < n_vocab; id++) {
-        char text[MAX_NAME];
-        put_str(&m->kv, text, token_text(id, n_vocab, text));
-    }
-    key_array(m, "tokenizer.ggml.scores", PHI_GGUF_F32, n_vocab);
-    for (int id = 0; id < n_vocab; id++) {
-        int normal = token_type(id, n_vocab) == 1;
-        put_u32(&m->kv, f32_bits(normal ? -(float)(id - N_FIRST - N_BYTE) : -1000.0f));
-    }
-    key_array(m, "tokenizer.ggml.token_type", PHI_GGUF_I32, n_vocab);
-    for (int id = 0; id < n_vocab; id++) put_u32(&m->kv, token_type(id, n_vocab));
-    key_u32(m, "tokenizer.ggml.bos_token_id", 1);
-    key_u32(m, "tokenizer.ggml.eos_token_id", first_special(n_vocab));
-    key_u32(m, "tokenizer.ggml.unknown_token_id", 0);
-    key_u32(m, "tokenizer.ggml.padding_token_id", first_special(n_vocab));
-    key_bool(m, "tokenizer.ggml.add_bos_token", 1);
-    key_bool(m, "tokenizer.ggml.add_eos_token", 0);
-}
-
-/* Every tokenizer key of another file, byte for byte. */
-static void copy_vocab(struct meta *m, const struct phi_gguf *g) {
-    static const char prefix[] = "tokenizer.";
-    for (uint64_t i = 0; i < g->n_kv; i++) {
-        const struct phi_gguf_kv *kv = &g->kv[i];
-        if (kv->key.n < sizeof prefix - 1 || memcmp(kv->key.s, prefix, sizeof prefix - 1)) continue;
-        put_str(&m->kv, kv->key.s, (size_t)kv->key.n);
-        put_u32(&m->kv, kv->type);
-        if (kv->type == PHI_GGUF_ARRAY) {
-            put_u32(&m->kv, kv->element);
-            put_u64(&m->kv, kv->n);
-        }
-        put(&m->kv, kv->data, (size_t)kv->n_bytes);
-        m->n++;
-    }
-}
-
-static void make_keys(struct meta *m, const struct plan *p) {
-    const struct shape *s = &p->shape;
-    key_str(m, "general.architecture", "phi3");
-    key_str(m, "general.name", s->title);
-    key_u32(m, "general.file_type", p->mix->file_type);
-    key_u32(m, "general.quantization_version", 2);
-    key_u32(m, "phi3.context_length", s->ctx);
-    key_u32(m, "phi3.embedding_length", s->embd);
-    key_u32(m, "phi3.feed_forward_length", s->ff);
-    key_u32(m, "phi3.block_count", s->layers);
-    key_u32(m, "phi3.attention.head_count", s->heads);
-    key_u32(m, "phi3.attention.head_count_kv", s->kv_heads);
-    key_f32(m, "phi3.attention.layer_norm_rms_epsilon", 1e-5);
-    key_u32(m, "phi3.rope.dimension_count", s->rot);
-    if (s->theta) key_f32(m, "phi3.rope.freq_base", s->theta);
-    if (s->orig_ctx) key_u32(m, "phi3.rope.scaling.original_context_length", s->orig_ctx);
-    if (s->window >= 0) key_u32(m, "phi3.attention.sliding_window", s->window);
-    if (s->longrope) { /* sqrt(1 + ln(factor)/ln(original)): Hugging Face's longrope */
-        double factor = (double)s->ctx / s->orig_ctx;
-        key_f32(m, "phi3.rope.scaling.attn_factor", factor <= 1 ? 1.0 : sqrt(1 + log(factor) / log(s->orig_ctx)));
-    }
-}
-
-/* Everything before the tensor data. */
-static int make_header(const struct plan *p, const struct phi_gguf *vocab, struct bytes *out) {
-    struct meta m = {0};
-    make_keys(&m, p);
-    if (vocab)
-        copy_vocab(&m, vocab);
-    else
-        make_vocab(&m, p->shape.vocab);
-    put(out, "GGUF", 4);
-    put_u32(out, 3);
-    put_u64(out, p->n_tensor);
-    put_u64(out, m.n);
-    put(out, m.kv.data, m.kv.n);
-    for (size_t i = 0; i < p->n_tensor; i++) {
-        const struct tensor *t = &p->tensor[i];
-        put_str(out, t->name, strlen(t->name));
-        put_u32(out, t->rows ? 2 : 1);
-        put_u64(out, t->cols);
-        if (t->rows) put_u64(out, t->rows);
-        put_u32(out, t->type->id);
-        put_u64(out, t->offset);
-    }
-    static const uint8_t zero[ALIGNMENT];
-    put(out, zero, (ALIGNMENT - out->n % ALIGNMENT) % ALIGNMENT);
-    int failed = m.kv.failed || out->failed;
-    phi_free(m.kv.data);
-    return failed ? complain("out of memory") : 0;
-}
-
-/* ---- The weights
- * ------------------------------------------------------------------------------------------------------ */
-
-static uint64_t next_random(uint64_t *state) { /* splitmix64 */
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-/* n is rounded up to 8: the buffer has room. */
-static void fill_random(uint8_t *w, size_t n, uint64_t *state) {
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t z = next_random(state);
-        memcpy(w + i, &z, 8);
-    }
-}
-
-/* Where a block has its scales; all its other bits may be anything. A format with a minimum gets the one that makes
- * the mean zero: minimum = ratio * scale. The others get scales of both signs, as their levels are not symmetric: a
- * mean other than zero would add up along the rows and through the layers. */
-struct scales {
-    const char *type;
-    int scale, minimum; /* byte offsets of f16 fields; minimum -1: none */
-    float ratio;
-};
-
-static const struct scales scales[] = {
-    {"Q4_0", 0, -1, 0},     {"Q5_0", 0, -1, 0},     {"Q8_0", 0, -1, 0},   {"IQ4_NL", 0, -1, 0},
-    {"IQ4_XS", 0, -1, 0},   {"Q3_K", 108, -1, 0},   {"Q6_K", 208, -1, 0}, {"Q4_1", 0, 2, -7.5f},
-    {"Q5_1", 0, 2, -15.5f}, {"Q2_K", 80, 82, 1.5f}, {"Q4_K", 0, 2, 7.5f}, {"Q5_K", 0, 2, 15.5f},
-};
-
-static const struct scales *find_scales(const struct phi_type *type) {
-    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
-        if (strcmp(scales[i].type, type->name) == 0) return &scales[i];
-    return NULL;
-}
-
-static void store_f16(uint8_t *p, float v) {
-    uint16_t h = f16_from_f32(v);
-    memcpy(p, &h, 2);
-}
-
-/* Root mean square of the weights in random blocks whose scale is 1: measured with the format's own decoder. */
-static float unit_rms(const struct phi_type *type, const struct scales *s) {
-    uint8_t w[512];
-    float y[256];
-    double sum = 0;
-    uint64_t state = 1;
-    enum { BLOCKS = 256 };
-    for (int b = 0; b < BLOCKS; b++) {
-        fill_random(w, (size_t)type->bytes, &state);
-        store_f16(w + s->scale, 1);
-        if (s->minimum >= 0) store_f16(w + s->minimum, s->ratio);
-        type->decode(w, y);
-        for (int j = 0; j < type->block; j++) sum += (double)y[j] * y[j];
-    }
-    return (float)sqrt(sum / (BLOCKS * (double)type->block));
-}
-
-/* What stands in the place of each random 8 or 16 bits of a scale or weight, so that a block costs one look-up. */
-struct table {
-    uint16_t scale[256], minimum[256]; /* of blocks */
-    uint16_t weight[65536];            /* of F16 and BF16 */
-};
-
-static void make_table(const struct phi_type *type, const struct scales *s, float std, struct table *t) {
-    if (s) {
-        float d = std / unit_rms(type, s);
-        for (int i = 0; i < 256; i++) { /* magnitudes of 0.75 to 1.25 times d; the lowest bit is the sign */
-            float v = d * (0.75f + (float)(i / 2) / 254.0f);
-            if (s->minimum < 0 && i % 2) v = -v;
-            t->scale[i] = f16_from_f32(v);
-            t->minimum[i] = f16_from_f32(v * s->ratio);
-        }
-    } else {
-        for (int i = 0; i < 65536; i++) {
-            float v = ((float)i - 32767.5f) / 32768.0f * std * sqrtf(3);
-            t->weight[i] = type->index == PHI_F16 ? f16_from_f32(v) : (uint16_t)(f32_bits(v) >> 16);
-        }
-    }
-}
-
-/* Make weights of the n random bytes at w. */
-static void shape_chunk(const struct tensor *t, const struct scales *s, const struct table *table, float std,
-                        uint8_t *w, size_t n) {
-    if (s) {
-        for (size_t i = 0; i < n; i += (size_t)t->type->bytes) {
-            uint8_t r = w[i + (size_t)s->scale];
-            memcpy(w + i + s->scale, &table->scale[r], 2);
-            if (s->minimum >= 0) memcpy(w + i + s->minimum, &table->minimum[r], 2);
-        }
-    } else if (t->type->index == PHI_F32) {
-        float mean = t->role == NORM ? 1.0f : 0.0f, half = t->role == NORM ? 0.1f : std * sqrtf(3);
-        for (size_t i = 0; i < n; i += 4) {
-            float v = mean + half * ((float)(int32_t)load_u32(w + i) * 0x1p-31f);
-            memcpy(w + i, &v, 4);
-        }
-    } else {
-        for (size_t i = 0; i < n; i += 2) memcpy(w + i, &table->weight[load_u16(w + i)], 2);
-    }
-}
-
-/* Stand-ins for the models' lists of rotary factors: short from 1 to 2.8, long from 1 to 64. */
-static void make_factors(const struct tensor *t, uint8_t *w) {
-    for (uint64_t i = 0; i < t->cols; i++) {
-        float x = t->cols > 1 ? (float)i / (float)(t->cols - 1) : 0.0f;
-        float v = t->role == FACTORS_LONG ? 1.0f + 63.0f * x : 1.0f + 1.8f * x;
-        memcpy(w + 4 * i, &v, 4);
-    }
-}
-
-static int write_all(FILE *f, const char *path, const void *data, size_t n) {
-    if (fwrite(data, 1, n, f) == n) return 0;
-    return complain("write to %s failed: %s", path, strerror(errno));
-}
-
-/* A tensor's bytes depend on the seed and its index alone. */
-static int write_tensor(const struct plan *p, size_t index, FILE *f, struct table *table, uint8_t *chunk) {
-    const struct tensor *t = &p->tensor[index];
-    const struct scales *s = find_scales(t->type);
-    if (!s && t->type->block != 1) return complain("tensor '%s': no recipe for the type %s", t->name, t->type->name);
-    float std = 1.0f / sqrtf((float)t->cols);
-    make_table(t->type, s, std, table);
-    uint64_t state = p->seed ^ (uint64_t)index << 32;
-    state = next_random(&state);
-    size_t step = (size_t)(CHUNK / t->type->bytes * t->type->bytes);
-    for (uint64_t done = 0; done < t->n_bytes; done += step) {
-        size_t n = t->n_bytes - done < step ? (size_t)(t->n_bytes - done) : step;
-        if (t->role == FACTORS_LONG || t->role == FACTORS_SHORT) {
-            make_factors(t, chunk);
-        } else {
-            fill_random(chunk, n, &state);
-            shape_chunk(t, s, table, std, chunk, n);
-        }
-        if (write_all(f, p->path, chunk, n)) return 1;
-    }
-    static const uint8_t zero[ALIGNMENT];
-    return write_all(f, p->path, zero, (size_t)((ALIGNMENT - t->n_bytes % ALIGNMENT) % ALIGNMENT));
-}
-
 /* A file that could not be finished is removed; a device is left alone. */
 static void discard(const char *path) {
     struct stat st;
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) remove(path);
 }
 
-static int write_file(const struct plan *p, const struct bytes *header) {
-    int failed = 1;
-    struct table *table = phi_alloc(1, sizeof *table);
-    uint8_t *chunk = phi_alloc(CHUNK + 8, 1);
-    FILE *f = NULL;
-    if (!table || !chunk) {
-        complain("out of memory");
-        goto out;
-    }
-    f = fopen(p->path, "wb");
-    if (!f) {
-        complain("cannot create %s: %s", p->path, strerror(errno));
-        goto out;
-    }
-    setvbuf(f, NULL, _IONBF, 0);
-    failed = write_all(f, p->path, header->data, header->n);
-    for (size_t i = 0; i < p->n_tensor && !failed; i++) failed = write_tensor(p, i, f, table, chunk);
-    if (fclose(f) && !failed) failed = complain("write to %s failed: %s", p->path, strerror(errno));
-    if (failed) discard(p->path);
-out:
-    phi_free(chunk);
-    phi_free(table);
+struct output {
+    FILE *file;
+    const char *path;
+};
+
+static int write_bytes(void *user, const void *bytes, size_t n, phi_error *err) {
+    struct output *o = user;
+    if (fwrite(bytes, 1, n, o->file) == n) return PHI_OK;
+    return phi_fail(err, PHI_OUTPUT, "write to %s failed: %s", o->path, strerror(errno));
+}
+
+static int write_file(const struct request *r) {
+    phi_error err = {""};
+    struct output o = {.file = fopen(r->path, "wb"), .path = r->path};
+    if (!o.file) return complain("cannot create %s: %s", r->path, strerror(errno));
+    setvbuf(o.file, NULL, _IONBF, 0);
+    int failed = phi_synthetic_write(&r->plan, write_bytes, &o, &err) ? complain("%s", err.text) : 0;
+    if (fclose(o.file) && !failed) failed = complain("write to %s failed: %s", r->path, strerror(errno));
+    if (failed) discard(r->path);
     return failed;
 }
 
@@ -619,9 +78,9 @@ static void usage(FILE *f) {
           "  --longrope             rotary factors for a long context\n"
           "  --dry-run              say how large it would be, write nothing\n\nshapes:",
           f);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) fprintf(f, " %s", shapes[i].name);
+    for (size_t i = 0; phi_synthetic_shape_name(i); i++) fprintf(f, " %s", phi_synthetic_shape_name(i));
     fputs("\nmixes:", f);
-    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) fprintf(f, " %s", mixes[i].name);
+    for (size_t i = 0; phi_synthetic_mix_name(i); i++) fprintf(f, " %s", phi_synthetic_mix_name(i));
     fputc('\n', f);
 }
 
@@ -634,27 +93,28 @@ static int parse_long(const char *name, const char *text, long min, long max, lo
     return complain("%s: '%s' is not a number from %ld to %ld", name, text, min, max);
 }
 
-static int parse_type(struct plan *p, const char *text) {
+static int parse_type(struct phi_synthetic *p, const char *text) {
     const char *equal = strchr(text, '=');
     if (!equal || equal == text) return complain("--type: '%s' is not PATTERN=TYPE", text);
-    if (p->n_override == MAX_OVERRIDES) return complain("--type: more than %d of them", MAX_OVERRIDES);
-    struct override *o = &p->override[p->n_override++];
-    o->pattern = text;
-    o->n = (size_t)(equal - text);
-    o->type = type_by_name(equal + 1);
-    return o->type ? 0 : complain("--type: this build does not know the type '%s'", equal + 1);
+    if (p->n_override == PHI_SYNTHETIC_OVERRIDES)
+        return complain("--type: more than %d of them", PHI_SYNTHETIC_OVERRIDES);
+    int i = p->n_override++;
+    p->override[i].pattern = text;
+    p->override[i].n = (size_t)(equal - text);
+    p->override[i].type = phi_synthetic_type(equal + 1);
+    return p->override[i].type ? 0 : complain("--type: this build does not know the type '%s'", equal + 1);
 }
 
 /* The word at argv[*at] and its value, if it has one; *at moves behind them. argv ends with NULL. */
-static int parse_option(struct plan *p, char **argv, int *at, int *vocab_size) {
-    struct shape *s = &p->shape;
+static int parse_option(struct request *r, char **argv, int *at, int *vocab_size) {
+    struct phi_synthetic_shape *s = &r->plan.shape;
     const struct {
         const char *name;
         int *field, min; /* NO_VALUE: a flag */
     } option[] = {{"--split", &s->split, NO_VALUE},
                   {"--tied", &s->tied, NO_VALUE},
                   {"--longrope", &s->longrope, NO_VALUE},
-                  {"--dry-run", &p->dry_run, NO_VALUE},
+                  {"--dry-run", &r->dry_run, NO_VALUE},
                   {"--layers", &s->layers, 1},
                   {"--embd", &s->embd, 1},
                   {"--ff", &s->ff, 1},
@@ -665,7 +125,7 @@ static int parse_option(struct plan *p, char **argv, int *at, int *vocab_size) {
                   {"--orig-ctx", &s->orig_ctx, 0},
                   {"--window", &s->window, -1},
                   {"--theta", &s->theta, 0},
-                  {"--vocab-size", vocab_size, MIN_VOCAB}};
+                  {"--vocab-size", vocab_size, PHI_SYNTHETIC_MIN_VOCAB}};
     const char *name = argv[(*at)++], *value = argv[*at];
     long v = 0;
     for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
@@ -681,56 +141,44 @@ static int parse_option(struct plan *p, char **argv, int *at, int *vocab_size) {
         is_seed = strcmp(name, "--seed") == 0;
     if (!is_vocab && !is_type && !is_seed) return complain("unknown option '%s'", name);
     if (!value) return complain("%s needs a value", name);
-    if (is_vocab) p->vocab = value;
-    if (is_type && parse_type(p, value)) return 1;
+    if (is_vocab) r->vocab = value;
+    if (is_type && parse_type(&r->plan, value)) return 1;
     if (is_seed && parse_long(name, value, 0, LONG_MAX, &v)) return 1;
-    if (is_seed) p->seed = (uint64_t)v;
+    if (is_seed) r->plan.seed = (uint64_t)v;
     ++*at;
     return 0;
 }
 
-static int parse(struct plan *p, int argc, char **argv, int *vocab_size) {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        if (strcmp(argv[1], shapes[i].name) == 0) p->shape = shapes[i];
-    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++)
-        if (strcmp(argv[2], mixes[i].name) == 0) p->mix = &mixes[i];
-    if (!p->shape.name) return complain("unknown shape '%s'; synth --help lists them", argv[1]);
-    if (!p->mix) return complain("unknown mix '%s'; synth --help lists them", argv[2]);
-    p->path = argv[3];
+static int parse(struct request *r, int argc, char **argv, int *vocab_size) {
+    if (!phi_synthetic_find_shape(&r->plan, argv[1]))
+        return complain("unknown shape '%s'; synth --help lists them", argv[1]);
+    if (!phi_synthetic_find_mix(&r->plan, argv[2]))
+        return complain("unknown mix '%s'; synth --help lists them", argv[2]);
+    r->path = argv[3];
     for (int i = 4; i < argc;)
-        if (parse_option(p, argv, &i, vocab_size)) return 1;
-    return 0;
-}
-
-static int check_shape(struct shape *s) {
-    if (s->embd % s->heads) return complain("--embd %d is not a multiple of --heads %d", s->embd, s->heads);
-    if (s->heads % s->kv_heads)
-        return complain("--heads %d is not a multiple of --kv-heads %d", s->heads, s->kv_heads);
-    if (s->rot == 0) s->rot = s->embd / s->heads;
-    if (s->rot % 2 || s->rot > s->embd / s->heads)
-        return complain("--rot %d: must be even, 2 to %d", s->rot, s->embd / s->heads);
-    if (s->longrope && s->orig_ctx < 2) return complain("--longrope needs --orig-ctx");
+        if (parse_option(r, argv, &i, vocab_size)) return 1;
     return 0;
 }
 
 /* The size of the vocabulary: the other file's, the option's, or the shape's. */
-static int settle_vocab(struct plan *p, struct phi_gguf *g, int vocab_size) {
-    if (vocab_size) p->shape.vocab = vocab_size;
-    if (!p->vocab) return 0;
+static int settle_vocab(struct request *r, struct phi_gguf *g, int vocab_size) {
+    if (vocab_size) r->plan.shape.vocab = vocab_size;
+    if (!r->vocab) return 0;
     if (vocab_size) return complain("--vocab and --vocab-size exclude each other");
     phi_error err = {{0}};
-    if (phi_gguf_open(p->vocab, g, &err)) return complain("%s", err.text);
+    if (phi_gguf_open(r->vocab, g, &err)) return complain("%s", err.text);
     const struct phi_gguf_kv *tokens = phi_gguf_find(g, "tokenizer.ggml.tokens");
     if (!tokens || tokens->type != PHI_GGUF_ARRAY || tokens->n == 0 || tokens->n > 1 << 24)
-        return complain("%s has no tokenizer.ggml.tokens", p->vocab);
-    p->shape.vocab = (int)tokens->n;
+        return complain("%s has no tokenizer.ggml.tokens", r->vocab);
+    r->plan.shape.vocab = (int)tokens->n;
+    r->plan.vocab = g;
     return 0;
 }
 
 int main(int argc, char **argv) {
-    struct plan p = {.seed = 1};
+    struct request r = {.plan = {.seed = 1}};
     struct phi_gguf vocab = {0};
-    struct bytes header = {0};
+    phi_error err = {""};
     int vocab_size = 0, failed = 1;
     if (argc >= 2 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
         usage(stdout);
@@ -740,16 +188,18 @@ int main(int argc, char **argv) {
         usage(stderr);
         return 2;
     }
-    if (parse(&p, argc, argv, &vocab_size)) return 2;
-    if (check_shape(&p.shape) || settle_vocab(&p, &vocab, vocab_size)) goto out;
-    if (plan_tensors(&p) || make_header(&p, p.vocab ? &vocab : NULL, &header)) goto out;
-    failed = p.dry_run ? 0 : write_file(&p, &header);
+    if (parse(&r, argc, argv, &vocab_size)) return 2;
+    if (settle_vocab(&r, &vocab, vocab_size)) goto out;
+    if (phi_synthetic_plan(&r.plan, &err)) {
+        complain("%s", err.text);
+        goto out;
+    }
+    failed = r.dry_run ? 0 : write_file(&r);
     if (!failed)
-        printf("%s: %s %s, %zu tensors, %llu bytes of tensors\n", p.path, p.shape.name, p.mix->name, p.n_tensor,
-               (unsigned long long)p.tensor_bytes);
+        printf("%s: %s %s, %zu tensors, %llu bytes of tensors\n", r.path, r.plan.shape.name, argv[2], r.plan.n_tensor,
+               (unsigned long long)r.plan.tensor_bytes);
 out:
-    phi_free(header.data);
-    phi_free(p.tensor);
+    phi_synthetic_free(&r.plan);
     phi_gguf_close(&vocab);
     return failed;
 }
