@@ -63,6 +63,7 @@ static void fill(struct phi_kernels *out, const struct phi_kernels *from) {
     TAKE(f16_from_f32);
     TAKE(softmax);
     TAKE(fold);
+    TAKE(peak);
     if (out->scratch_per_k < from->scratch_per_k) out->scratch_per_k = from->scratch_per_k;
 }
 

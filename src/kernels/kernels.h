@@ -112,6 +112,10 @@ struct phi_kernels {
 
     /* Fold the next block's values into those so far: o[d] = fmaf(o_b[d], c, o[d]*a). */
     void (*fold)(float *o, const float *o_b, int hd, float a, float c);
+
+    /* Make as many 8-bit products as the registers of one core can, for about a tenth of a millisecond (peak.inc).
+     * Returns the operations done, two for each product. No level needs to fill it. */
+    uint64_t (*peak)(void);
 };
 
 /* Fill *out for the level with this name, or for the best that this CPU runs if name is NULL. Slots that a level

@@ -191,6 +191,10 @@ static void fold(float *o, const float *o_b, int hd, float a, float c) {
     for (int d = 0; d < hd; d++) o[d] = fmaf(o_b[d], c, o[d] * a);
 }
 
+/* ---- A measure of the machine ---- */
+
+#include "peak.inc"
+
 extern const struct phi_kernels PHI_REFERENCE;
 const struct phi_kernels PHI_REFERENCE = {
     .name = "scalar",
@@ -211,4 +215,5 @@ const struct phi_kernels PHI_REFERENCE = {
     .softmax = softmax,
     .values = {values_f32, values_f16, values_q8_0},
     .fold = fold,
+    .peak = peak,
 };
