@@ -78,19 +78,23 @@ static int compare_row(void *user, size_t position, const float *logits, int n_v
     return 0;
 }
 
-/* Greedy ids up to the first step where the two best are so near that rounded activations may swap them. */
+/* Greedy ids up to the first step where the two best are nearer than least_gap. Rounded activations move a logit by some
+ * tenths here: a golden token that loses by less than 0.1 counts as a tie. */
 static void check_greedy(const char *name, const phi_model *m, const int32_t *ids, size_t n, const struct json *greedy,
-                         const struct json *gap, int n_vocab) {
+                         const struct json *gap, double least_gap, int n_vocab) {
     phi_session *s = open_session(m, (int)(n + greedy->n));
     phi_error err = {""};
     size_t i = 0;
     CHECK(phi_session_eval(s, ids, n, NULL, NULL, &err) == 0, "%s", err.text);
-    for (; i < greedy->n && gap->item[i].number >= 0.2; i++) {
+    for (; i < greedy->n && gap->item[i].number >= least_gap; i++) {
         const float *logits = phi_session_logits(s);
         int32_t want = (int32_t)greedy->item[i].number, best = 0;
         for (int32_t k = 1; k < n_vocab; k++)
             if (logits[k] > logits[best]) best = k;
-        CHECK(best == want, "%s: greedy token %zu is %d, expected %d", name, i, best, want);
+        if (best != want)
+            printf("%s: greedy token %zu is %d, golden %d, %.3f below it; the golden gap is %.3f\n", name, i, best, want,
+                   (double)(logits[best] - logits[want]), gap->item[i].number);
+        CHECK(logits[best] - logits[want] < 0.1f, "%s: greedy token %zu is %d, expected %d", name, i, best, want);
         if (i + 1 < greedy->n) CHECK(phi_session_eval(s, &want, 1, NULL, NULL, &err) == 0, "%s", err.text);
     }
     printf("%-8s greedy: %zu of %zu tokens compared\n", name, i, greedy->n);
@@ -121,7 +125,7 @@ static void check_text(const phi_model *m, const char *name, const struct json *
     CHECK(fabs(t.nll - t.want_nll) < 0.03, "%s: perplexity %g, golden %g", name, exp(t.nll), exp(t.want_nll));
     CHECK(t.kl < 4 * int8, "%s: KLD %g, PyTorch with int8 activations %g", name, t.kl, int8);
     phi_session_close(s);
-    check_greedy(name, m, ids, t.n, json_get(want, "greedy"), json_get(want, "greedy_gap"), n_vocab);
+    check_greedy(name, m, ids, t.n, json_get(want, "greedy"), json_get(want, "greedy_gap"), 0.2, n_vocab);
     free(ids);
     free(logprob);
     free(logits);
@@ -134,7 +138,7 @@ static void check_chat(const phi_model *m, const struct json *chat, int n_vocab)
     int64_t n_got = phi_tokenize(m, prompt->text, prompt->text_n, PHI_ADD_BOS | PHI_PARSE_SPECIAL, got, 512);
     CHECK(n_got == (int64_t)n && memcmp(ids, got, n * sizeof *ids) == 0, "%s: other ids", json_get(chat, "question")->text);
     if (json_get(chat, "greedy_agrees_int8")->truth)
-        check_greedy("chat", m, ids, n, json_get(chat, "greedy"), json_get(chat, "greedy_gap"), n_vocab);
+        check_greedy("chat", m, ids, n, json_get(chat, "greedy"), json_get(chat, "greedy_gap"), 0, n_vocab);
     free(ids);
 }
 
