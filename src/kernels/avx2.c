@@ -47,6 +47,7 @@ static INLINE void words_load16(const uint8_t *w, size_t stride, vword *v) {
     v[3] = _mm256_unpackhi_epi64(ab, cd);
 }
 
+
 static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
     short h[8];
     UNROLL for (size_t r = 0; r < 8; r++) h[r] = (short)load_u16(w + r * stride);

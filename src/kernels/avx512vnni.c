@@ -30,18 +30,31 @@ static INLINE vword word_keep(vword v, const struct slab_format *f);
 static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias);
 static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f);
 
-/* Rows r, r + 4, r + 8, r + 12: 16 bytes of each. */
-static INLINE __m512i load_4x16(const uint8_t *w, size_t stride) {
-    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)w));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 4 * stride)), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 8 * stride)), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(w + 12 * stride)), 3);
+/* A value of which the compiler knows nothing: it would keep 16 addresses of rows, more than there are registers,
+ * where four, and 1, 2 and 3 strides from each, are enough. */
+static INLINE size_t opaque(size_t n) {
+    __asm__("" : "+r"(n));
+    return n;
+}
+
+static INLINE __m128i load_16(const uint8_t *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* 16 bytes at a, b, c, d. */
+static INLINE __m512i load_4x16(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
+    __m512i v = _mm512_inserti32x4(_mm512_castsi128_si512(load_16(a)), load_16(b), 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(v, load_16(c), 2), load_16(d), 3);
 }
 
 /* Rows 4i .. 4i+3 in quarter i; then a transposition of 4 x 4 words in each quarter. */
 static INLINE void words_load16(const uint8_t *w, size_t stride, vword *v) {
-    __m512i a = load_4x16(w, stride), b = load_4x16(w + stride, stride);
-    __m512i c = load_4x16(w + 2 * stride, stride), d = load_4x16(w + 3 * stride, stride);
+    const size_t three = opaque(3 * stride);
+    const uint8_t *w4 = w + opaque(4 * stride), *w8 = w + opaque(8 * stride), *w12 = w4 + opaque(8 * stride);
+    __m512i a = load_4x16(w, w4, w8, w12);
+    __m512i b = load_4x16(w + stride, w4 + stride, w8 + stride, w12 + stride);
+    __m512i c = load_4x16(w + 2 * stride, w4 + 2 * stride, w8 + 2 * stride, w12 + 2 * stride);
+    __m512i d = load_4x16(w + three, w4 + three, w8 + three, w12 + three);
     __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
     v[0] = _mm512_unpacklo_epi64(ab, cd);
     v[1] = _mm512_unpackhi_epi64(ab, cd);
@@ -50,18 +63,25 @@ static INLINE void words_load16(const uint8_t *w, size_t stride, vword *v) {
     v[3] = _mm512_unpackhi_epi64(ab, cd);
 }
 
-static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
-    short h[16];
-    UNROLL for (size_t r = 0; r < 16; r++) h[r] = (short)load_u16(w + r * stride);
-    return _mm512_cvtph_ps(_mm256_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11],
-                                             h[12], h[13], h[14], h[15]));
+static INLINE __m128i load_4(const uint8_t *p) {
+    return _mm_cvtsi32_si128((int)load_u32(p));
+}
+
+/* 4 bytes of four rows. A masked broadcast is one operation, where an insertion is two. */
+static INLINE __m128i load_4x4(const uint8_t *w, size_t stride, size_t three) {
+    __m128i v = load_4(w);
+    v = _mm_mask_broadcastd_epi32(v, 2, load_4(w + stride));
+    v = _mm_mask_broadcastd_epi32(v, 4, load_4(w + 2 * stride));
+    return _mm_mask_broadcastd_epi32(v, 8, load_4(w + three));
 }
 
 static INLINE vword word_load(const uint8_t *w, size_t stride) {
-    int v[16];
-    UNROLL for (size_t r = 0; r < 16; r++) v[r] = (int)load_u32(w + r * stride);
-    return _mm512_setr_epi32(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13],
-                             v[14], v[15]);
+    const size_t three = opaque(3 * stride), four = opaque(4 * stride);
+    const uint8_t *w8 = w + 2 * four;
+    __m512i v = _mm512_castsi128_si512(load_4x4(w, stride, three));
+    v = _mm512_inserti32x4(v, load_4x4(w + four, stride, three), 1);
+    v = _mm512_inserti32x4(v, load_4x4(w8, stride, three), 2);
+    return _mm512_inserti32x4(v, load_4x4(w8 + four, stride, three), 3);
 }
 
 static INLINE vword word_and(vword v, uint32_t mask) {
@@ -107,6 +127,10 @@ static INLINE vfloat word_low_half(vword v) {
 
 static INLINE vfloat word_high_half(vword v) {
     return word_low_half(_mm512_srli_epi32(v, 16));
+}
+
+static INLINE vfloat halves_load(const uint8_t *w, size_t stride) {
+    return word_low_half(word_load(w, stride));
 }
 
 /* Bytes i and j of each lane as two int16. */
