@@ -108,11 +108,8 @@ INLINE void arm_prefetch(const uint8_t *next, size_t n) {
 INLINE float32x4_t arm_halves(const uint8_t *const w[4], size_t at) {
     uint16_t h[4];
     for (int i = 0; i < 4; i++) memcpy(&h[i], w[i] + at, 2);
-    uint16x4_t v = vdup_n_u16(h[0]);
-    v = vset_lane_u16(h[1], v, 1);
-    v = vset_lane_u16(h[2], v, 2);
-    v = vset_lane_u16(h[3], v, 3);
-    return vcvt_f32_f16(vreinterpret_f16_u16(v));
+    uint64_t v = h[0] | (uint32_t)h[1] << 16 | (uint64_t)(h[2] | (uint32_t)h[3] << 16) << 32;
+    return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(v)));
 }
 
 /* 16 bytes of four rows as words: lane i of word[n] is word n of row i. */
