@@ -120,10 +120,13 @@ typedef int phi_progress_fn(void *user, size_t done, size_t total);
 /* One row of logits, float[n_vocab], of the token at position. Non-zero stops the evaluation. */
 typedef int phi_logits_fn(void *user, size_t position, const float *logits, int n_vocab);
 
-/* Append n tokens and compute them. Errors, with the session unchanged: PHI_USAGE (an id outside the vocabulary), PHI_CONTEXT. */
+/* Append n tokens and compute them. Errors, with the tokens of the session unchanged: PHI_USAGE (an id outside the vocabulary),
+ * PHI_CONTEXT, PHI_FAILED (a logit of the last token is NaN or infinite; the sentence names the layer where that began,
+ * for which all tokens are computed once more, and progress is told of it). After PHI_FAILED there are no logits. */
 int phi_session_eval(phi_session *session, const int32_t *ids, size_t n, phi_progress_fn *progress, void *user, phi_error *err);
 
-/* The same, and every position's logits go to rows, in order. */
+/* The same, and every position's logits go to rows, in order, as they are; PHI_FAILED, for a NaN or infinity in any of them,
+ * comes when all are through. */
 int phi_session_eval_logits(phi_session *session, const int32_t *ids, size_t n, phi_logits_fn *rows, void *user, phi_error *err);
 
 /* Logits after the last token: float[n_vocab], valid until the next call that changes the session. NULL before the first

@@ -11,6 +11,7 @@
  * Each line is a job of the team, cut into chunks that no other chunk's result depends on. */
 #include "rope.h"
 #include "session.h"
+#include "quant/bits.h"
 
 #include <string.h>
 
@@ -264,18 +265,39 @@ static void layer(struct pass *p) {
     add_matmul(p, &l->down, &s->hidden);
 }
 
-void phi_forward(struct phi_session *s, int n) {
+bool phi_all_finite(const float *x, size_t n) {
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = f32_bits(x[i]) & 0x7fffffffu;
+        bad |= u + 0x00800000u; /* an exponent of all ones carries into the sign */
+    }
+    return !(bad >> 31);
+}
+
+/* Among rows 0 .. culprit->row - 1 of h the first that is not finite becomes the culprit, in this layer. */
+static void accuse(const struct phi_session *s, int layer, struct phi_culprit *culprit) {
+    size_t width = (size_t)s->model->n_embd;
+    for (int t = 0; t < culprit->row; t++)
+        if (!phi_all_finite(s->h + (size_t)t * width, width)) *culprit = (struct phi_culprit){t, layer};
+}
+
+void phi_forward(struct phi_session *s, int n, struct phi_culprit *culprit) {
     const struct phi_model *m = s->model;
     struct pass p = {.s = s, .n = n, .first = s->n_past};
     for (int t = 0; t < n; t++)
         phi_type_decode_row(m->embedding.type,
                             m->embedding.data + (size_t)s->ids[s->n_past + (size_t)t] * m->embedding.row_bytes,
                             s->h + (size_t)t * (size_t)m->n_embd, (size_t)m->n_embd);
+    if (culprit) {
+        culprit->row = n;
+        accuse(s, -1, culprit);
+    }
     s->stage_base = s->n_past / PHI_KEY_GROUP * PHI_KEY_GROUP;
     phi_rope_fill(m, s->rope_list, p.first, n, s->rope_cos, s->rope_sin);
     for (p.index = 0; p.index < m->n_layer; p.index++) {
         p.layer = &m->layer[p.index];
         layer(&p);
+        if (culprit) accuse(s, p.index, culprit);
     }
 }
 

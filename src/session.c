@@ -339,19 +339,33 @@ static int accept(struct phi_session *s, const int32_t *ids, size_t n, phi_error
     return 0;
 }
 
-struct rows {
-    phi_logits_fn *fn; /* NULL: the last token's logits only */
-    void *user;
+struct evaluation {
+    size_t end;                /* of the tokens */
+    phi_logits_fn *rows;       /* NULL: the last token's logits only */
+    phi_progress_fn *progress; /* or NULL */
+    void *user;                /* of both */
+    size_t broken;             /* the first position whose logits are not finite; SIZE_MAX: none so far */
+    bool head_broke_it;        /* the last layer's numbers for it were finite */
 };
 
+/* Look at logits row i, made of row `row` of h. For 32064 logits that takes some 2 microseconds. */
+static void watch(const struct phi_session *s, struct evaluation *e, int i, int row, size_t position) {
+    size_t n = (size_t)s->model->n_vocab, width = (size_t)s->model->n_embd;
+    if (e->broken != SIZE_MAX || phi_all_finite(s->logits + (size_t)i * n, n)) return;
+    e->broken = position;
+    e->head_broke_it = phi_all_finite(s->h + (size_t)row * width, width);
+}
+
 /* Logits of the last pass, whose n tokens end at n_past, to rows. Non-zero: stop. */
-static int give_rows(struct phi_session *s, int n, const struct rows *rows) {
+static int give_rows(struct phi_session *s, int n, struct evaluation *e) {
+    size_t position = s->n_past - (size_t)n;
     for (int first = 0; first < n; first += PHI_LOGITS_ROWS) {
         int some = n - first < PHI_LOGITS_ROWS ? n - first : PHI_LOGITS_ROWS;
         phi_forward_head(s, first, some);
-        for (int i = 0; i < some; i++) {
+        for (int i = 0; i < some; i++, position++) {
+            watch(s, e, i, first + i, position);
             const float *row = s->logits + (size_t)i * (size_t)s->model->n_vocab;
-            if (rows->fn(rows->user, s->n_past - (size_t)n + (size_t)(first + i), row, s->model->n_vocab)) return 1;
+            if (e->rows(e->user, position, row, s->model->n_vocab)) return 1;
         }
         if (first + some == n) /* the last row is the session's */
             memmove(s->logits, s->logits + (size_t)(some - 1) * (size_t)s->model->n_vocab,
@@ -362,9 +376,8 @@ static int give_rows(struct phi_session *s, int n, const struct rows *rows) {
 
 /* Evaluate ids[n_past .. end). Past tokens whose keys carry the other rotary list, or have left the ring, are done
  * again first. */
-static void evaluate(struct phi_session *s, size_t end, const struct rows *rows, phi_progress_fn *progress,
-                     void *user) {
-    size_t begin = s->n_past;
+static void evaluate(struct phi_session *s, struct evaluation *e) {
+    size_t begin = s->n_past, end = e->end;
     int list = phi_rope_list(s->model, end);
     if (list != s->rope_list || s->stale) s->n_past = s->cache_end = 0;
     s->rope_list = list;
@@ -375,32 +388,78 @@ static void evaluate(struct phi_session *s, size_t end, const struct rows *rows,
         bool again = s->n_past < begin; /* this pass ends where the new tokens begin, and nobody wants its logits */
         size_t left = (again ? begin : end) - s->n_past;
         int n = left < (size_t)s->n_ubatch ? (int)left : s->n_ubatch;
-        phi_forward(s, n);
+        phi_forward(s, n, NULL);
         s->n_past += (size_t)n;
         if (s->cache_end < s->n_past) s->cache_end = s->n_past;
-        if (!again && rows->fn && give_rows(s, n, rows)) return;
-        if (!rows->fn && s->n_past == end) phi_forward_head(s, n - 1, 1);
+        if (!again && e->rows && give_rows(s, n, e)) return;
+        if (!e->rows && s->n_past == end) {
+            phi_forward_head(s, n - 1, 1);
+            watch(s, e, 0, n - 1, end - 1);
+        }
         s->has_logits = s->n_past == end;
-        if (progress && progress(user, s->n_past - from, end - from)) return;
+        if (e->progress && e->progress(e->user, s->n_past - from, end - from)) return;
     }
+}
+
+/* Logits were not finite: say where that began. The tokens up to the broken one are computed again from the first one
+ * on, looking at every layer: what broke it may be the keys of a token whose own logits nobody wanted, and in a ring
+ * they may be gone. */
+static int explain(struct phi_session *s, const struct evaluation *e, phi_error *err) {
+    static const char advice[] = "the file may be damaged, 'phi info --verify' checks it";
+    if (e->head_broke_it)
+        return phi_fail(err, PHI_FAILED,
+                        "the logits after token %zu are not finite numbers, since the output head; %s", e->broken,
+                        advice);
+    s->n_past = 0;
+    while (s->n_past <= e->broken) {
+        struct phi_culprit culprit;
+        size_t left = e->broken + 1 - s->n_past;
+        int n = left < (size_t)s->n_ubatch ? (int)left : s->n_ubatch;
+        phi_forward(s, n, &culprit);
+        size_t at = s->n_past + (size_t)culprit.row;
+        if (culprit.row < n && culprit.layer < 0)
+            return phi_fail(err, PHI_FAILED,
+                            "the logits after token %zu are not finite numbers, since the embedding of token %zu (id "
+                            "%d); %s",
+                            e->broken, at, s->ids[at], advice);
+        if (culprit.row < n)
+            return phi_fail(
+                err, PHI_FAILED,
+                "the logits after token %zu are not finite numbers, since layer %d (blk.%d.*) at token %zu (id %d); "
+                "%s",
+                e->broken, culprit.layer, culprit.layer, at, s->ids[at], advice);
+        s->n_past += (size_t)n;
+        if (e->progress && e->progress(e->user, s->n_past, e->broken + 1)) break;
+    }
+    return phi_fail(err, PHI_FAILED, "the logits after token %zu are not finite numbers; %s", e->broken, advice);
+}
+
+static int append(struct phi_session *s, const int32_t *ids, size_t n, struct evaluation *e, phi_error *err) {
+    size_t begin = s->n_past;
+    int status = accept(s, ids, n, err);
+    if (status || n == 0) return status;
+    e->end = begin + n;
+    e->broken = SIZE_MAX;
+    unsigned long long fp = phi_fp_enter();
+    evaluate(s, e);
+    if (e->broken != SIZE_MAX) {
+        status = explain(s, e, err);
+        s->n_past = begin;
+        s->has_logits = false;
+        s->stale = true;
+    }
+    phi_fp_restore(fp);
+    return status;
 }
 
 int phi_session_eval(phi_session *s, const int32_t *ids, size_t n, phi_progress_fn *progress, void *user,
                      phi_error *err) {
-    int e = accept(s, ids, n, err);
-    if (e || n == 0) return e;
-    unsigned long long fp = phi_fp_enter();
-    evaluate(s, s->n_past + n, &(struct rows){0}, progress, user);
-    phi_fp_restore(fp);
-    return 0;
+    struct evaluation e = {.progress = progress, .user = user};
+    return append(s, ids, n, &e, err);
 }
 
 int phi_session_eval_logits(phi_session *s, const int32_t *ids, size_t n, phi_logits_fn *fn, void *user,
                             phi_error *err) {
-    int e = accept(s, ids, n, err);
-    if (e || n == 0) return e;
-    unsigned long long fp = phi_fp_enter();
-    evaluate(s, s->n_past + n, &(struct rows){.fn = fn, .user = user}, NULL, NULL);
-    phi_fp_restore(fp);
-    return 0;
+    struct evaluation e = {.rows = fn, .user = user};
+    return append(s, ids, n, &e, err);
 }

@@ -77,10 +77,16 @@ struct phi_scratch {
 struct phi_scratch phi_thread_scratch(const struct phi_session *s, int thread);
 
 /* forward.c: one pass. Tokens ids[n_past .. n_past + n) go through all layers; their keys and values are written to
- * the cache; h holds the last layer's output. n <= n_ubatch. */
-void phi_forward(struct phi_session *s, int n);
+ * the cache; h holds the last layer's output. n <= n_ubatch. culprit: NULL, or *culprit says which is the first token of
+ * the pass whose numbers are not finite, and after which layer; row n if there is none. */
+struct phi_culprit {
+    int row, layer; /* layer -1: the embedding */
+};
+void phi_forward(struct phi_session *s, int n, struct phi_culprit *culprit);
 /* Logits of rows first .. first+n of h into s->logits; n <= PHI_LOGITS_ROWS. */
 void phi_forward_head(struct phi_session *s, int first, int n);
+/* No NaN and no infinity among x[n]. */
+bool phi_all_finite(const float *x, size_t n);
 
 /* attention.c: the first position whose key a query at this position sees; it sees all from there to itself. */
 size_t phi_attention_first(const struct phi_session *s, size_t position);
