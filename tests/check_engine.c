@@ -1,7 +1,7 @@
 /* The engine on tiny models of many shapes: every weight format in every role, every way of writing the same model,
- * ratios of heads, head sizes, partial rotation, the two rotary lists, the window. What must be equal is equal bit by
- * bit: on every instruction set, for every thread count and cut of the prompt. What the numbers are is the business
- * of check_reference.c. */
+ * ratios of heads, head sizes, partial rotation, the two rotary lists, the window, weights that are not finite. What
+ * must be equal is equal bit by bit: on every instruction set, for every thread count and cut of the prompt. What the
+ * numbers are is the business of check_reference.c. */
 #include "../include/phi.h"
 #include "../src/kernels/kernels.h"
 #include "../src/memory.h"
@@ -438,6 +438,134 @@ static void check_window(void) {
     phi_model_close(without);
 }
 
+/* ---- Numbers that are not finite ---- */
+
+/* Overwrites n_bytes of a tensor's data, at bytes behind its beginning. */
+static void damage(struct gguf_writer *w, const char *tensor, size_t at, uint64_t v, size_t n_bytes) {
+    size_t entry = gguf_where(w, tensor, GGUF_AT_TYPE), data = w->file.n - w->data.n;
+    gguf_put(w, data + phi_little_endian(w->file.p + entry + 4, 8) + at, v, n_bytes);
+}
+
+static const uint32_t nan_bits = 0x7fc00000, inf_bits = 0xff800000; /* minus infinity */
+
+static int count_row(void *user, size_t position, const float *logits, int n) {
+    (void)logits;
+    CHECK(position == *(size_t *)user && n == VOCAB, "row %zu comes as row %zu", position, *(size_t *)user);
+    ++*(size_t *)user;
+    return 0;
+}
+
+/* A run over n ids fails with these words, however it is cut; the session then is as before. */
+static void check_broken(const char *tensor, struct gguf_writer w, int n, const char *words) {
+    static const int passes[] = {1, 3, 64};
+    phi_model *m = open_writer(w);
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        phi_error err = {""};
+        size_t rows = 0;
+        phi_session *s = open_session(m, (struct setting){NULL, 2, passes[i], PHI_KV_F16, -1});
+        int e = phi_session_eval(s, ids, (size_t)n, NULL, NULL, &err);
+        CHECK(e == PHI_FAILED && strstr(err.text, words) && strstr(err.text, "--verify"),
+              "%s, passes of %d: status %d, \"%s\" lacks \"%s\"", tensor, passes[i], e, err.text, words);
+        CHECK(phi_session_n_past(s) == 0 && !phi_session_logits(s), "%s: the session holds %zu tokens", tensor,
+              phi_session_n_past(s));
+        phi_error again = {""};
+        CHECK(phi_session_eval(s, ids, (size_t)n, NULL, NULL, &again) == e && !strcmp(err.text, again.text),
+              "%s: then \"%s\"", tensor, again.text);
+        CHECK(phi_session_eval_logits(s, ids, (size_t)n, count_row, &rows, &again) == PHI_FAILED && rows == (size_t)n,
+              "%s: %zu rows, \"%s\"", tensor, rows, again.text);
+        phi_session_close(s);
+    }
+    phi_model_close(m);
+}
+
+static struct gguf_writer damaged(struct tiny_phi3 t, const char *tensor, size_t at, uint64_t v, size_t n_bytes) {
+    struct gguf_writer w = tiny_phi3_build(&t);
+    damage(&w, tensor, at, v, n_bytes);
+    return w;
+}
+
+static void check_not_finite(void) {
+    struct tiny_phi3 t = tiny_phi3_default(), k = wide();
+    t.n_layer = k.n_layer = 3;
+    for (int i = 0; i < 2; i++) {
+        uint32_t v = i ? inf_bits : nan_bits;
+        check_broken("a norm of the first layer", damaged(t, "blk.0.attn_norm.weight", 12, v, 4), 9,
+                     "since layer 0 (blk.0.*) at token 0");
+        check_broken("a norm of the last layer", damaged(t, "blk.2.ffn_norm.weight", 252, v, 4), 9,
+                     "since layer 2 (blk.2.*) at token 0");
+        check_broken("an element", damaged(t, "blk.1.ffn_down.weight", 4000, v, 4), 9,
+                     "since layer 1 (blk.1.*) at token 0");
+        check_broken("an element of Wq", damaged(t, "blk.1.attn_qkv.weight", 4, v, 4), 9,
+                     "since layer 1 (blk.1.*) at token 0");
+        check_broken("output norm", damaged(t, "output_norm.weight", 0, v, 4), 9,
+                     "after token 8 are not finite numbers, since the output head;");
+        check_broken("the output head", damaged(t, "output.weight", 300 * 64 * 4 - 4, v, 4), 9,
+                     "since the output head;");
+    }
+    t.tied = true;
+    check_broken("the head, tied", damaged(t, "token_embd.weight", 299 * 64 * 4, nan_bits, 4), 9,
+                 "since the output head;");
+    k.type[0] = (struct tiny_phi3_type){"", 12}; /* Q4_K: d, dmin, ... in 144 bytes */
+    check_broken("the scale of a block", damaged(k, "blk.2.attn_output.weight", 144 * 7, 0x7e00, 2), 9,
+                 "since layer 2 (blk.2.*) at token 0");
+    check_broken("the minimum of a block", damaged(k, "blk.1.ffn_up.weight", 144 * 7 + 2, 0x7c00, 2), 9,
+                 "since layer 1 (blk.1.*) at token 0");
+    k.type[0] = (struct tiny_phi3_type){"", 14}; /* Q6_K: d last of 210 bytes */
+    check_broken("the scale of a Q6_K block", damaged(k, "output.weight", 210 * 8 - 2, 0xfc00, 2), 9,
+                 "since the output head;");
+}
+
+/* One row of the embedding is broken: the token is named, tokens before it and after a rewind are not touched by it,
+ * and neither are those whose window it has left. */
+static void check_broken_token(int window) {
+    enum { BAD = 77, AT = 5 };
+    static const int passes[] = {1, 3, 64};
+    struct tiny_phi3 t = tiny_phi3_default();
+    t.window = window;
+    int32_t good = ids[AT];
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        phi_error err = {""};
+        phi_model *m = open_writer(damaged(t, "token_embd.weight", BAD * 64 * 4, nan_bits, 4));
+        phi_session *s = open_session(m, (struct setting){NULL, 2, passes[i], PHI_KV_F16, -1});
+        CHECK(phi_session_eval(s, ids, 2, NULL, NULL, &err) == 0, "%s", err.text);
+        ids[AT] = BAD;
+        int e = phi_session_eval(s, ids + 2, 9, NULL, NULL, &err);
+        CHECK(e == PHI_FAILED &&
+                  strstr(err.text, "after token 10 are not finite numbers, since the embedding of token 5 (id 77)"),
+              "status %d, \"%s\"", e, err.text);
+        CHECK(phi_session_n_past(s) == 2, "%zu tokens are left", phi_session_n_past(s));
+        if (window) { /* two layers of 7 keys reach 12 tokens further */
+            CHECK(phi_session_eval(s, ids + 2, 38, NULL, NULL, &err) == 0, "%s", err.text);
+            CHECK(all_finite(phi_session_logits(s), VOCAB), "a token outside the window spoils others");
+            CHECK(phi_session_rewind(s, 2, &err) == 0, "%s", err.text);
+        }
+        ids[AT] = good;
+        CHECK(phi_session_eval(s, ids + 2, 20, NULL, NULL, &err) == 0, "%s", err.text);
+        float *fresh = logits_of(m, plainly, 22);
+        CHECK(same(phi_session_logits(s), fresh + 21 * VOCAB, 1), "after a failure, passes of %d", passes[i]);
+        free(fresh);
+        phi_session_close(s);
+        phi_model_close(m);
+    }
+}
+
+static void check_generate_broken(void) {
+    phi_error err = {""};
+    struct phi_sampler_options o = phi_sampler_options_default();
+    struct phi_generate_result r;
+    phi_sampler *sampler = NULL;
+    phi_model *m = open_writer(damaged(tiny_phi3_default(), "blk.1.attn_norm.weight", 0, nan_bits, 4));
+    phi_session *s = open_session(m, plainly);
+    CHECK(phi_sampler_open(m, &o, &sampler, &err) == 0, "%s", err.text);
+    CHECK(phi_generate(s, sampler, ids, 4, 5, NULL, NULL, NULL, &r, &err) == PHI_FAILED &&
+              strstr(err.text, "since layer 1"),
+          "%s", err.text);
+    CHECK(r.n_generated == 0, "%zu tokens were made of it", r.n_generated);
+    phi_sampler_close(sampler);
+    phi_session_close(s);
+    phi_model_close(m);
+}
+
 int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     snprintf(path, sizeof path, "%s/model.gguf", dir);
@@ -454,6 +582,10 @@ int main(int argc, char **argv) {
     check_long_rope(0);
     check_long_rope(7);
     check_window();
+    check_not_finite();
+    check_broken_token(0);
+    check_broken_token(7);
+    check_generate_broken();
     CHECK(phi_memory_live() == 0, "%llu allocations are left", phi_memory_live());
     gguf_remove_dir(dir);
     return check_done("check_engine");
