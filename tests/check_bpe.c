@@ -449,7 +449,8 @@ static void check_family(void) {
         check_ids(&o, "phi-4", TEXT("z \xe3\x80\x80<|im_start|>\n\n<|im_sep|> z\xc2\x85<|im_end|>  <|dummy_1|> "),
                   special, IDS('z', IM_START, IM_SEP, 'z', IM_END, DUMMY));
         check_ids(&o, "phi-4", TEXT(" <|endoftext|> z"), special, IDS(ENDOFTEXT, 'z'));
-        /* \xa0 alone is no white space, nor is U+200B. */
+        /* \xa0 or a space and a broken byte is no white space, nor is U+200B. */
+        check_ids(&o, "phi-4", TEXT("z \x80<|im_end|>"), special, IDS('z', ' ', 0x80, IM_END));
         check_ids(&o, "phi-4", TEXT("\xa0<|im_end|>\xe2\x80\x8b"), special, IDS(0xa0, IM_END, 0xe2, 0x80, 0x8b));
         shut(&o);
         drop(&v);
