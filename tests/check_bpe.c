@@ -350,7 +350,7 @@ static void check_strange(void) {
               TEXT("a\xc3\xa9"
                    "b"),
               0, IDS(2)); /* in one word */
-    check_ids(&o, "few bytes", TEXT("xyz"), PHI_PARSE_SPECIAL, NULL, 0);
+    check_ids(&o, "few bytes", TEXT("xyz"), PHI_PARSE_SPECIAL, (const int32_t[]){0}, 0);
     check_ids(&o, "user", TEXT("ab<tool \xc4\xa0>ab"), PHI_PARSE_SPECIAL, IDS(2, user, 2));
     static const struct {
         const char *bytes;
