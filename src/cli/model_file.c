@@ -2,6 +2,7 @@
  * system names a dynamic linker instead (Termux starts programs through one), the file name handed to the kernel,
  * then argv[0]. */
 #include "model_file.h"
+#include "storage.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -111,7 +112,13 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     if (status) return status;
     status = phi_model_open(file->path, model, &err);
     if (status) return cli_fail_with(status, &err);
+    cli_storage_watch(file->path, *model);
     phi_model_get_info(*model, &info);
+    if (o->check_tensors && (status = phi_model_verify(*model, &err))) {
+        phi_model_close(*model);
+        *model = NULL;
+        return cli_fail_with(status, &err);
+    }
     if (info.warning[0] && weights) cli_warn("%s: %s", file->path, info.warning);
     if (!weights || info.tensor_bytes) return CLI_OK;
     phi_model_close(*model);

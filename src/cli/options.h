@@ -28,7 +28,7 @@ struct cli_options {
     int parse_special; /* -1: as the command's default */
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
-    int ignore_eos;
+    int ignore_eos, check_tensors;
     int quiet, verbose, no_perf, help, help_all, version;
 };
 

@@ -1,0 +1,12 @@
+/* The model's file lies on storage that may go away while it is mapped. */
+#ifndef PHI_CLI_STORAGE_H
+#define PHI_CLI_STORAGE_H
+
+#include "cli.h"
+
+/* From now on a read of the model's bytes that fails (SIGBUS: the file was cut short, its storage removed) ends the
+ * program with an error line and CLI_MODEL instead of a bare "Bus error"; the terminal gets back the modes that it
+ * has now. One model at a time. */
+void cli_storage_watch(const char *path, const phi_model *model);
+
+#endif
