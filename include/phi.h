@@ -88,6 +88,26 @@ const char *phi_token_bytes(const phi_model *model, int32_t id, bool special, si
 bool phi_token_is_stop(const phi_model *model, int32_t id); /* ends an answer: <|end|>, <|endoftext|>, ... */
 int32_t phi_token_bos(const phi_model *model);              /* -1: the model has none */
 
+/* ---- Chat ------------------------------------------------------------------------------------------------------------- */
+
+/* What a model of the family wants to see around a message. Only the format puts control tokens in; a message is plain text,
+ * whatever it says. A conversation is the ids of phi_chat_begin(), the tokens of the answer without its stop token, the ids of
+ * phi_chat_next(), an answer, and so on: what has been evaluated once is never tokenized again.
+ * (The first token of an answer of a SentencePiece model puts out a space that belongs to the format, not to the answer.) */
+
+const char *phi_chat_format(const phi_model *model); /* told by the vocabulary: "phi-3.5"; NULL: no format that is known */
+const char *phi_chat_formats(void);                  /* all, separated by spaces */
+
+/* The ids up to where the first answer begins: the token that begins every text if the model wants one, the system prompt
+ * (n_system 0: none; a model without such a role gets it before the message), the message. format: a name of
+ * phi_chat_formats(), or NULL for the model's. Writes at most cap ids and returns how many there are, or a negative status:
+ * PHI_USAGE (no such format; the vocabulary lacks a token of it), PHI_MEMORY. */
+int64_t phi_chat_begin(const phi_model *model, const char *format, const char *system, size_t n_system, const char *user,
+                       size_t n_user, int32_t *ids, size_t cap, phi_error *err);
+/* The ids between an answer and the next one: what closes the answer, and the next message. */
+int64_t phi_chat_next(const phi_model *model, const char *format, const char *user, size_t n_user, int32_t *ids, size_t cap,
+                      phi_error *err);
+
 /* ---- Session ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct phi_session phi_session;

@@ -347,6 +347,13 @@ static size_t trim_right(const char *s, size_t n) {
     return n;
 }
 
+void phi_tokenizer_trim(const struct phi_tokenizer *t, int32_t before, int32_t after, const char **text,
+                        size_t *n_bytes) {
+    if (is_id(t, before) && t->token[before].rstrip)
+        for (size_t k; *n_bytes > 0 && (k = white_space(*text, *n_bytes)) > 0; *n_bytes -= k) *text += k;
+    if (is_id(t, after) && t->token[after].lstrip) *n_bytes = trim_right(*text, *n_bytes);
+}
+
 static bool encode_special(struct encoder *e, const char *s, size_t n) {
     const struct phi_tokenizer *t = e->t;
     size_t start = 0, i = 0;

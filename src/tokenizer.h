@@ -22,6 +22,8 @@ bool phi_tokenizer_is_control(const struct phi_tokenizer *t, int32_t id); /* has
 /* As phi_tokenize() in phi.h. */
 int64_t phi_tokenizer_encode(const struct phi_tokenizer *t, const char *text, size_t n_bytes, unsigned flags, int32_t *ids,
                              size_t cap);
+/* Take from plain text the white space that the control tokens before and after it swallow; an id of -1: none there. */
+void phi_tokenizer_trim(const struct phi_tokenizer *t, int32_t before, int32_t after, const char **text, size_t *n_bytes);
 /* As phi_token_bytes() in phi.h. */
 const char *phi_tokenizer_bytes(const struct phi_tokenizer *t, int32_t id, bool special, size_t *n_bytes);
 

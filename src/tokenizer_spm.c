@@ -34,6 +34,9 @@ static const struct phi_tokenizer_name names[] = {
     {"<|end|>", TEXT | STOP},
     {"<|user|>", TEXT},
     {"<|image|>", VISION},
+    {"<|im_start|>", 0}, /* ChatML, of fine-tunes */
+    {"<|im_sep|>", 0},
+    {"<|im_end|>", STOP},
     {"<|placeholder|>", TEXT | VISION | NAME_NUMBERED},
     {NULL, 0},
 };

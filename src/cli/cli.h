@@ -30,6 +30,8 @@ int cli_fail_with(int status, const phi_error *err);
 void cli_warn(const char *fmt, ...) PHI_PRINTF(1, 2); /* "phi: warning: ..." */
 void cli_note(const char *fmt, ...) PHI_PRINTF(1, 2); /* "phi: ..." */
 
+void cli_say(const char *fmt, ...) PHI_PRINTF(1, 2);  /* a line that was asked for, without "phi: "; when quiet, too */
+
 /* One line on a terminal's stderr that the next call overwrites; "" erases it. */
 void cli_progress(const char *text);
 
@@ -63,6 +65,11 @@ int cli_write_all(int fd, const void *bytes, size_t n);
  * when the program began. SIGXFSZ is ignored: the write fails instead. SIGPIPE keeps what the caller set. */
 void cli_signals_init(void);
 int cli_interrupted(void); /* the signal that has come, or 0 */
+/* From now on SIGINT stops an answer, not the program: it can be cleared (false: none has come), and a second one before
+ * that changes nothing. */
+void cli_signals_keep_interrupt(void);
+bool cli_interrupt_clear(void);
+void cli_signals_before_death(void (*action)(void)); /* called before a second signal ends the program at once */
 /* If one has come, die by it, so that a shell sees the usual status. */
 void cli_signals_obey(void);
 

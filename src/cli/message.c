@@ -84,6 +84,13 @@ void cli_note(const char *fmt, ...) {
     va_end(args);
 }
 
+void cli_say(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    say("", fmt, args);
+    va_end(args);
+}
+
 void cli_progress(const char *text) {
     if (quiet || !isatty(STDERR_FILENO)) return;
     char line[256];

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind {
     SET,        /* int field = 1 */
@@ -20,7 +21,9 @@ enum kind {
     LIST,       /* struct cli_list, each value in lowest..highest */
     KV,         /* enum phi_kv_type */
     WINDOW,     /* int in lowest..highest, or "off" for 0 */
-    ISA         /* const char *: a name of phi_isa_names() */
+    ISA,        /* const char *: a name of phi_isa_names() */
+    FORMAT,     /* const char *: a name of phi_chat_formats() */
+    WORD        /* int: which of the words in range, from 0 */
 };
 
 enum { COMMON = 1 << 30 };
@@ -134,20 +137,39 @@ static int read_list(const struct row *row, const char *name, const char *value,
     return CLI_OK;
 }
 
+/* Which of the words is it, from 0? -1: none. */
+static int find_word(const char *words, const char *value) {
+    size_t n = strlen(value);
+    int i = 0;
+    for (const char *at = words; *at; i++) {
+        size_t length = strcspn(at, ", ");
+        if (length == n && memcmp(at, value, n) == 0) return i;
+        at += length;
+        at += strspn(at, ", ");
+    }
+    return -1;
+}
+
 static int read_isa(const char *name, const char *value, const char **v) {
     const char *names = phi_isa_names();
-    size_t n = strlen(value);
-    for (const char *at = names; *at;) {
-        size_t length = strcspn(at, " ");
-        if (length == n && memcmp(at, value, n) == 0) {
-            *v = value;
-            return CLI_OK;
-        }
-        at += length;
-        at += strspn(at, " ");
-    }
+    *v = value;
+    if (find_word(names, value) >= 0) return CLI_OK;
     return cli_fail(CLI_USAGE, "%s: '%s' is not an instruction set of this CPU and this build (%s)", name, value,
                     names);
+}
+
+/* llama.cpp's names are understood, too. */
+static int read_format(const char *name, const char *value, const char **v) {
+    const char *names = phi_chat_formats();
+    *v = strcmp(value, "phi3") == 0 ? "phi-3.5" : strcmp(value, "phi4") == 0 ? "phi-4" : value;
+    if (find_word(names, *v) >= 0) return CLI_OK;
+    return cli_fail(CLI_USAGE, "%s: '%s' is not a chat format (%s)", name, value, names);
+}
+
+static int read_word(const struct row *row, const char *name, const char *value, int *v) {
+    *v = find_word(row->range, value);
+    if (*v >= 0) return CLI_OK;
+    return cli_fail(CLI_USAGE, "%s: '%s' is none of %s", name, value, row->range);
 }
 
 static const char *const kv_names[] = {[PHI_KV_F32] = "f32", [PHI_KV_F16] = "f16", [PHI_KV_Q8_0] = "q8_0"};
@@ -204,8 +226,25 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
     case ISA:
         status = read_isa(name, value, field);
         break;
+    case FORMAT:
+        status = read_format(name, value, field);
+        break;
+    case WORD:
+        status = read_word(row, name, value, field);
+        break;
     }
     return status;
+}
+
+int cli_options_set(struct cli_options *o, const char *name, const char *value) {
+    const struct row *row = find(CLI_CHAT, name, strlen(name));
+    bool sampler = row && row->at >= offsetof(struct cli_options, sampler) &&
+                   row->at < offsetof(struct cli_options, sampler) + sizeof o->sampler;
+    if (sampler || (row && (row->at == offsetof(struct cli_options, n_predict) ||
+                            row->at == offsetof(struct cli_options, seed))))
+        return read_value(o, row, name, value);
+    if (row) return cli_fail(CLI_USAGE, "%s cannot be changed during a chat; start again with it", name);
+    return cli_fail(CLI_USAGE, "there is no option '%s'", name);
 }
 
 /* 1: word is such an option, *at has moved over its values; 0: it is not. */
@@ -284,13 +323,45 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->escape = 1;
 }
 
+/* run or chat, where the command word did not say it. */
+static void choose_command(struct cli_options *o, bool named) {
+    bool prompt = o->prompt || o->file || o->binary_file;
+    if (o->command != CLI_RUN) return;
+    if (o->single_turn || o->conversation) o->command = CLI_CHAT;
+    if (!named && !o->no_conversation && !prompt && isatty(STDIN_FILENO) && cli_output_is_terminal())
+        o->command = CLI_CHAT;
+}
+
+/* Options of chat in run, and the other way round, where -st or -i has made run chat. */
+static int check_talk(const struct cli_options *o) {
+    if (o->system && o->system_file)
+        return cli_fail(CLI_USAGE, "the system prompt is given twice; use one of -sys and -sysf");
+    if (o->command == CLI_CHAT) {
+        if (o->no_conversation) return cli_fail(CLI_USAGE, "-no-cnv and -cnv, -i or -st exclude each other");
+        if (o->parse_special > 0)
+            return cli_fail(CLI_USAGE, "--parse-special: in a chat no text can become a control token");
+        if (o->display_prompt) return cli_fail(CLI_USAGE, "--display-prompt belongs to 'phi run', not to a chat");
+        return CLI_OK;
+    }
+    const char *chat_only = o->system            ? "-sys"
+                            : o->system_file     ? "-sysf"
+                            : o->chat_template   ? "--chat-template"
+                            : o->on_overflow > 0 ? "--on-overflow"
+                                                 : NULL;
+    if (o->command == CLI_RUN && chat_only)
+        return cli_fail(CLI_USAGE, "%s needs a chat: add -st for one answer, or use 'phi chat'", chat_only);
+    return CLI_OK;
+}
+
 /* Combinations that no single row can refuse. */
 static int check_together(const struct cli_options *o) {
+    int status = check_talk(o);
+    if (status) return status;
+    bool talk = o->command == CLI_RUN || o->command == CLI_CHAT;
     int prompts = (o->prompt != NULL) + (o->file != NULL) + (o->binary_file != NULL);
     bool from_stdin = (o->file && strcmp(o->file, "-") == 0) || (o->binary_file && strcmp(o->binary_file, "-") == 0);
-    if (prompts > 1 + (from_stdin && o->prompt && o->command == CLI_RUN))
-        return cli_fail(CLI_USAGE, "the prompt is given twice; use one of -p, -f%s",
-                        o->command == CLI_RUN ? " and -bf" : "");
+    if (prompts > 1 + (from_stdin && o->prompt && talk))
+        return cli_fail(CLI_USAGE, "the prompt is given twice; use one of -p, -f%s", talk ? " and -bf" : "");
     if (from_stdin && o->no_stdin) return cli_fail(CLI_USAGE, "--no-stdin forbids to read the prompt from stdin");
     if (o->decode && (o->nul_separated || o->show_ids || o->show_count))
         return cli_fail(CLI_USAGE, "--decode writes bytes; -0, --ids and --show-count do not go with it");
@@ -305,10 +376,10 @@ static int check_together(const struct cli_options *o) {
 int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     set_defaults(o, argc > 0 ? argv[0] : "phi");
     int at = 1, status = CLI_OK;
-    bool ended = false;
+    bool ended = false, named = argc > 1 && argv[1][0] != '-';
     for (int i = 1; i < argc; i++) /* must hold for the warnings of options before it, too */
         if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--log-disable") == 0) cli_set_quiet(true);
-    if (argc > 1 && argv[1][0] != '-') {
+    if (named) {
         status = read_command(o, argv[1]);
         at = 2;
     }
@@ -324,6 +395,7 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
             status = cli_fail(CLI_USAGE, "unexpected word '%s'; quote a text that has spaces", word);
     }
     if (status || o->help || o->help_all || o->version) return status;
+    choose_command(o, named);
     cli_set_quiet(o->quiet);
     o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
     o->session.force_threads = o->force_threads;
@@ -359,7 +431,9 @@ static void overview(void) {
     cli_putf("\nCommon options of run ('phi COMMAND -h' lists those of another command, 'phi --help-all' all):\n");
     list_options(IN_RUN, COMMON);
     cli_putf("\nExamples:\n"
-             "  phi -p \"Once upon a time\" -n 100              the demo model tells a story\n"
+             "  phi                                           talk with the demo model\n"
+             "  phi -p \"Once upon a time\" -n 100              it tells a story\n"
+             "  phi -m model.gguf -st -p \"What is a tide?\"    one question, one answer\n"
              "  phi -m model.gguf -f prompt.txt --temp 0      the same answer every time\n"
              "  phi -m model.gguf -p \"Summarise:\" < text.txt  text on stdin is appended to the prompt\n\n%s",
              exit_codes);

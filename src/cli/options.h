@@ -16,10 +16,13 @@ struct cli_list {
     int n, value[CLI_LIST_MAX];
 };
 
+enum cli_overflow { CLI_OVERFLOW_ERROR, CLI_OVERFLOW_DROP, CLI_OVERFLOW_STOP }; /* in the order of options.def */
+
 struct cli_options {
     const char *program; /* argv[0] */
     enum cli_command command;
     const char *model, *prompt, *file, *binary_file, *output, *id_list; /* NULL: not given */
+    const char *system, *system_file, *chat_template;
     struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
     struct phi_sampler_options sampler; /* the seed too */
     int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
@@ -29,11 +32,16 @@ struct cli_options {
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
     int ignore_eos, check_tensors;
+    int single_turn, conversation, no_conversation, no_history, simple_io;
+    int on_overflow; /* enum cli_overflow */
     int quiet, verbose, no_perf, help, help_all, version;
 };
 
 /* Parse argv[1..] into *o. CLI_OK, or CLI_USAGE with the error line printed. */
 int cli_options_parse(struct cli_options *o, int argc, char **argv);
+
+/* Change an option of the sampler, n_predict or the seed. name: "--temp". CLI_OK or CLI_USAGE, as above. */
+int cli_options_set(struct cli_options *o, const char *name, const char *value);
 
 const char *cli_kv_name(enum phi_kv_type type); /* as -ctk spells it */
 

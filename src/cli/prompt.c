@@ -99,7 +99,7 @@ static void warn_broken(const struct cli_text *t) {
     }
 }
 
-static int own_part(const struct cli_options *o, bool from_stdin, struct cli_text *t) {
+static int own_part(const struct cli_options *o, const char *what, bool from_stdin, struct cli_text *t) {
     if (o->prompt) {
         int status = append(t, o->prompt, strlen(o->prompt));
         if (!status && o->escape) unescape(t);
@@ -107,7 +107,7 @@ static int own_part(const struct cli_options *o, bool from_stdin, struct cli_tex
     }
     const char *file = o->binary_file ? o->binary_file : o->file;
     if (!file || from_stdin) return CLI_OK;
-    int status = cli_text_read(file, "prompt file", t);
+    int status = cli_text_read(file, what, t);
     if (!status && o->file) drop_newline(t);
     return status;
 }
@@ -120,7 +120,7 @@ int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out) {
     *out = (struct cli_prompt){{NULL, 0}, 0};
     if (!have && !named && (terminal || o->no_stdin))
         return cli_fail(CLI_USAGE, "no prompt: give -p TEXT, -f FILE or text on stdin ('phi -h' shows examples)");
-    int status = own_part(o, named, &out->text);
+    int status = own_part(o, "prompt file", named, &out->text);
     out->n_own = out->text.n;
     if (!status && !o->no_stdin && (named || !terminal)) status = cli_text_read("-", "prompt", &from_stdin);
     if (!status && from_stdin.n) {
@@ -135,9 +135,16 @@ int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out) {
     return status;
 }
 
+int cli_prompt_read_own(const struct cli_options *o, const char *what, struct cli_text *out) {
+    *out = (struct cli_text){NULL, 0};
+    int status = own_part(o, what, false, out);
+    if (!status) warn_broken(out);
+    return status;
+}
+
 int cli_prompt_read_verbatim(const struct cli_options *o, struct cli_text *out) {
     *out = (struct cli_text){NULL, 0};
-    if (o->prompt) return own_part(o, false, out);
+    if (o->prompt) return own_part(o, "prompt file", false, out);
     if (!o->file && isatty(STDIN_FILENO))
         return cli_fail(CLI_USAGE, "no text: give -p TEXT, -f FILE or text on stdin");
     return cli_text_read(o->file ? o->file : "-", "file", out);

@@ -23,6 +23,9 @@ struct cli_prompt {
  */
 int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out);
 
+/* -p, -f or -bf alone; nothing (bytes NULL) if none is given. what: "prompt file". */
+int cli_prompt_read_own(const struct cli_options *o, const char *what, struct cli_text *out);
+
 /* -p or -f as it is, else stdin as it is, for commands that look at text. */
 int cli_prompt_read_verbatim(const struct cli_options *o, struct cli_text *out);
 

@@ -4,63 +4,8 @@
 #include "model_file.h"
 #include "prompt.h"
 #include "statistics.h"
+#include "stream.h"
 #include "../memory.h"
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
-
-struct stream {
-    bool terminal;
-    char last;                /* the last byte put out: a terminal gets a newline after the answer if it is none */
-    double began, last_shown; /* of the prompt's evaluation, for the progress line */
-};
-
-static int put_text(struct stream *s, const char *bytes, size_t n) {
-    if (n == 0) return CLI_OK;
-    s->last = bytes[n - 1];
-    if (s->terminal)
-        cli_put_escaped(bytes, n, CLI_KEEP_LINES | CLI_MARK_BROKEN);
-    else
-        cli_put(bytes, n);
-    return cli_flush();
-}
-
-static int on_token(void *user, int32_t id, const char *bytes, size_t n_bytes) {
-    (void)id;
-    return put_text(user, bytes, n_bytes) || cli_interrupted();
-}
-
-static int on_progress(void *user, size_t done, size_t total) {
-    struct stream *s = user;
-    double now = cli_seconds(), spent = now - s->began;
-    if (done >= total) {
-        cli_progress("");
-    } else if (spent > 1 && now - s->last_shown > 0.1) {
-        char line[128];
-        double rate = (double)done / spent;
-        snprintf(line, sizeof line, "prompt %zu/%zu tokens, %.1f tok/s, %.0f s left", done, total, rate,
-                 (double)(total - done) / rate);
-        cli_progress(line);
-        s->last_shown = now;
-    }
-    return cli_interrupted();
-}
-
-static uint32_t choose_seed(int64_t wanted) {
-    if (wanted >= 0) return (uint32_t)wanted;
-    uint32_t seed = 0;
-    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, &seed, sizeof seed);
-    if (fd >= 0) close(fd);
-    if (n != (ssize_t)sizeof seed) { /* no such device: the clock and the process differ between runs, too */
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        seed = (uint32_t)t.tv_nsec * 2654435761u ^ (uint32_t)t.tv_sec ^ (uint32_t)getpid() << 16;
-    }
-    return seed;
-}
 
 /* Limits that the model's header sets; n_ctx: 0 if it is not known yet. */
 static int check_length(size_t n_ids, int n_ctx, int n_ctx_train) {
@@ -76,41 +21,22 @@ static int check_length(size_t n_ids, int n_ctx, int n_ctx_train) {
     return CLI_OK;
 }
 
-static void describe(const struct cli_options *o, const phi_session *session) {
-    struct phi_session_info i;
-    phi_session_get_info(session, &i);
-    cli_note("isa = %s, threads = %d, threads for the prompt = %d, tokens in one pass = %d", i.isa, i.n_threads,
-             i.n_threads_batch, i.n_ubatch);
-    cli_note("KV cache = %.2f MiB (keys %s, values %s, %d tokens), scratch = %.2f MiB", (double)i.kv_bytes / 1048576,
-             cli_kv_name(o->session.type_k), cli_kv_name(o->session.type_v), i.n_ctx,
-             (double)i.scratch_bytes / 1048576);
-    cli_note("formats without a kernel of their own at this level: %s", i.fallback[0] ? i.fallback : "none");
-}
-
-static void show_tokens(const phi_model *model, const int32_t *ids, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        size_t n_bytes;
-        const char *bytes = phi_token_bytes(model, ids[i], true, &n_bytes);
-        cli_note("%6d -> '%.*s'", ids[i], (int)n_bytes, bytes);
-    }
-}
-
 /* Generate and print; *s is complete but for the load time. */
 static int answer(const struct cli_options *o, const phi_model *model, phi_session *session, const int32_t *ids,
                   size_t n, const struct cli_prompt *prompt, struct cli_statistics *s) {
-    struct stream stream = {.terminal = cli_output_is_terminal(), .began = cli_seconds()};
+    struct cli_stream stream = {.terminal = cli_output_is_terminal(), .began = cli_seconds()};
     struct phi_sampler_options options = o->sampler;
     phi_sampler *sampler = NULL;
     phi_error err = {""};
-    options.seed = s->seed = choose_seed(o->seed);
+    options.seed = s->seed = cli_choose_seed(o->seed);
     if (options.repeat_last_n < 0) options.repeat_last_n = s->n_ctx;
     int status = phi_sampler_open(model, &options, &sampler, &err);
-    if (!status && o->display_prompt) put_text(&stream, prompt->text.bytes, prompt->text.n);
+    if (!status && o->display_prompt) cli_stream_put(&stream, prompt->text.bytes, prompt->text.n);
     if (!status)
         status =
-            phi_generate(session, sampler, ids, n, o->n_predict, on_token, on_progress, &stream, &s->result, &err);
+            phi_generate(session, sampler, ids, n, o->n_predict, cli_stream_token, cli_stream_progress, &stream, &s->result, &err);
     cli_progress("");
-    if (stream.terminal && stream.last != '\n') cli_put("\n", 1);
+    if (stream.terminal) cli_stream_end_line(&stream);
     phi_sampler_close(sampler);
     s->n_past = phi_session_n_past(session);
     cli_flush();
@@ -143,8 +69,8 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
                  model_info.n_ctx_train, info.n_ctx);
     if (prompt->text.n == 0)
         cli_note("the prompt is empty: the answer continues only the token that begins every text");
-    if (o->verbose) describe(o, session);
-    if (o->verbose_prompt) show_tokens(model, ids, n);
+    if (o->verbose) cli_describe(o, session);
+    if (o->verbose_prompt) cli_show_tokens(model, ids, n);
     s.load_seconds = cli_seconds();
     status = answer(o, model, session, ids, n, prompt, &s);
     s.total_seconds = cli_seconds();

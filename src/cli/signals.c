@@ -6,10 +6,31 @@
 #include <string.h>
 #include <time.h>
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, keeps_interrupt;
+static void (*volatile before_death)(void);
 
 static void note(int number) {
+    if (caught && !(keeps_interrupt && number == SIGINT)) { /* the second one: its patience is at an end */
+        if (before_death) before_death();
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
     caught = number;
+}
+
+void cli_signals_before_death(void (*action)(void)) {
+    before_death = action;
+}
+
+void cli_signals_keep_interrupt(void) {
+    keeps_interrupt = 1;
+}
+
+bool cli_interrupt_clear(void) {
+    if (caught != SIGINT || !keeps_interrupt) return false;
+    caught = 0;
+    return true;
 }
 
 void cli_signals_init(void) {
@@ -18,7 +39,7 @@ void cli_signals_init(void) {
     memset(&catch, 0, sizeof catch);
     sigemptyset(&catch.sa_mask);
     catch.sa_handler = note;
-    catch.sa_flags = (int)SA_RESETHAND; /* the second one is not caught; no SA_RESTART: a read of stdin must end */
+    catch.sa_flags = 0; /* no SA_RESTART: a read of stdin must end */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], &catch, NULL);
     signal(SIGXFSZ, SIG_IGN);

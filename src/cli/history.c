@@ -1,0 +1,137 @@
+/* History. One line of the file is one message, in which \n stands for a newline and \\ for a backslash; lines are
+ * only appended, each by one write, so that several chats can share the file. It belongs to its user alone (0600). */
+#include "history.h"
+#include "../memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_ENTRY = 1000, MAX_BYTES = 1 << 20 }; /* read back: the last ones */
+
+static void forget_entries(struct cli_history *h) {
+    for (size_t i = 0; i < h->n; i++) cli_text_free(&h->entry[i]);
+    h->n = 0;
+}
+
+static bool remember(struct cli_history *h, const char *text, size_t n) {
+    if (h->n > 0 && h->entry[h->n - 1].n == n && memcmp(h->entry[h->n - 1].bytes, text, n) == 0) return false;
+    if (h->n == MAX_ENTRY) {
+        cli_text_free(&h->entry[0]);
+        memmove(h->entry, h->entry + 1, --h->n * sizeof *h->entry);
+    }
+    if (h->n == h->room) {
+        size_t room = h->room * 2 + 64;
+        struct cli_text *more = phi_realloc(h->entry, room, sizeof *more);
+        if (!more) return false;
+        h->entry = more;
+        h->room = room;
+    }
+    char *copy = phi_alloc(n + 1, 1);
+    if (!copy) return false;
+    memcpy(copy, text, n);
+    h->entry[h->n++] = (struct cli_text){copy, n};
+    return true;
+}
+
+/* ---- The file -------------------------------------------------------------------------------------------------- */
+
+static char *choose_path(void) {
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    bool own = state && state[0] == '/';
+    if (!own && (!home || home[0] != '/')) return NULL;
+    size_t room = strlen(own ? state : home) + 64;
+    char *path = phi_alloc(room, 1);
+    if (path) snprintf(path, room, "%s%s/phi/history", own ? state : home, own ? "" : "/.local/state");
+    return path;
+}
+
+/* The directories above the file; those that are new belong to the user alone. */
+static void make_directories(char *path) {
+    for (char *at = path + 1; (at = strchr(at, '/')); at++) {
+        *at = 0;
+        (void)mkdir(path, 0700); /* what stands in the way shows when the file is opened */
+        *at = '/';
+    }
+}
+
+static void read_line(struct cli_history *h, const char *line, size_t n, char *plain) {
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool escape = line[i] == '\\' && i + 1 < n;
+        if (escape) i++;
+        plain[out++] = escape && line[i] == 'n' ? '\n' : line[i];
+    }
+    if (out) (void)remember(h, plain, out);
+}
+
+static void read_file(struct cli_history *h) {
+    int fd = open(h->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    char *bytes = fd >= 0 ? phi_alloc(2 * (size_t)MAX_BYTES, 1) : NULL;
+    if (bytes && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        off_t from = status.st_size > MAX_BYTES ? status.st_size - MAX_BYTES : 0;
+        ssize_t got = pread(fd, bytes, MAX_BYTES, from);
+        size_t n = got > 0 ? (size_t)got : 0, at = 0;
+        if (from > 0) /* the first line is cut */
+            while (at < n && bytes[at++] != '\n') continue;
+        while (at < n) {
+            const char *end = memchr(bytes + at, '\n', n - at);
+            if (!end) break;
+            read_line(h, bytes + at, (size_t)(end - bytes) - at, bytes + MAX_BYTES);
+            at = (size_t)(end - bytes) + 1;
+        }
+    }
+    phi_free(bytes);
+    if (fd >= 0) close(fd);
+}
+
+static void append_line(struct cli_history *h, const char *text, size_t n) {
+    char *line = phi_alloc(2 * n + 2, 1);
+    size_t out = 0;
+    if (!line) return;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '\n' || text[i] == '\\') line[out++] = '\\';
+        line[out++] = text[i] == '\n' ? 'n' : text[i];
+    }
+    line[out++] = '\n';
+    make_directories(h->path);
+    int fd = open(h->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (fd >= 0) {
+        (void)cli_write_all(fd, line, out);
+        close(fd);
+    }
+    phi_free(line);
+}
+
+/* ---- What the editor calls ------------------------------------------------------------------------------------- */
+
+void cli_history_open(struct cli_history *h, bool off) {
+    const char *no = getenv("PHI_NOHISTORY");
+    *h = (struct cli_history){.off = off || (no && *no && strcmp(no, "0") != 0)};
+    if (h->off) return;
+    h->path = choose_path();
+    if (h->path) read_file(h);
+}
+
+void cli_history_close(struct cli_history *h) {
+    forget_entries(h);
+    phi_free(h->entry);
+    phi_free(h->path);
+    *h = (struct cli_history){0};
+}
+
+void cli_history_add(struct cli_history *h, const char *text, size_t n) {
+    if (h->off || n == 0 || text[0] == ' ') return;
+    if (remember(h, text, n) && h->path) append_line(h, text, n);
+}
+
+void cli_history_erase(struct cli_history *h) {
+    forget_entries(h);
+    if (h->path && truncate(h->path, 0) && errno != ENOENT)
+        cli_warn("%s cannot be erased: %s", h->path, strerror(errno));
+}
