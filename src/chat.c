@@ -55,10 +55,12 @@ static size_t control_length(const char *layout) {
     return end ? (size_t)(end - layout) + 2 : 0;
 }
 
+/* -1: the vocabulary has no such token beyond plain text. */
 static int32_t find_control(const struct phi_tokenizer *t, const char *text, size_t n) {
-    int32_t id = -1;
-    bool one = phi_tokenizer_encode(t, text, n, PHI_PARSE_SPECIAL, &id, 1) == 1;
-    return one && phi_tokenizer_is_control(t, id) ? id : -1;
+    int32_t id = -1, plain = -1;
+    if (phi_tokenizer_encode(t, text, n, PHI_PARSE_SPECIAL, &id, 1) != 1) return -1;
+    (void)phi_tokenizer_encode(t, text, n, 0, &plain, 1);
+    return id == plain ? -1 : id;
 }
 
 static bool has_all(const struct phi_tokenizer *t, const char *tokens) {
