@@ -380,7 +380,10 @@ enum cli_input_event cli_editor_line(struct cli_editor *e, const char *prompt, c
             cli_view_draw(&e->view, prompt, right, e->text, e->n, e->at);
         event = do_key(e, cli_keys_next(&e->keys), &done);
     }
-    cli_view_finish(&e->view, prompt, e->text, e->n);
+    if (event == CLI_INPUT_INTERRUPT)
+        cli_view_erase(&e->view); /* what is said about it comes in its place */
+    else
+        cli_view_finish(&e->view, prompt, e->text, e->n);
     cli_terminal_write("\x1b[?2004l", 8);
     cli_terminal_set_editing(false);
     if (event == CLI_INPUT_TEXT && !e->failed) {

@@ -158,6 +158,15 @@ void cli_view_finish(struct cli_view *v, const char *prompt, const char *text, s
     v->cursor_row = 0;
 }
 
+void cli_view_erase(struct cli_view *v) {
+    v->n = 0;
+    put_text(v, "\r");
+    move(v, v->cursor_row, 'A');
+    put_text(v, "\x1b[J");
+    v->cursor_row = 0;
+    cli_terminal_write(v->out, v->n);
+}
+
 void cli_view_clear_screen(struct cli_view *v) {
     cli_terminal_write("\x1b[H\x1b[2J", 7);
     v->cursor_row = 0;

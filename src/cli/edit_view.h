@@ -15,6 +15,8 @@ struct cli_view {
 void cli_view_draw(struct cli_view *v, const char *prompt, const char *right, const char *text, size_t n, size_t at);
 /* Draw it for the last time, without right, and go to the row below. */
 void cli_view_finish(struct cli_view *v, const char *prompt, const char *text, size_t n);
+/* Take it away again. */
+void cli_view_erase(struct cli_view *v);
 void cli_view_clear_screen(struct cli_view *v);
 void cli_view_close(struct cli_view *v);
 

@@ -126,6 +126,7 @@ void cli_history_close(struct cli_history *h) {
 }
 
 void cli_history_add(struct cli_history *h, const char *text, size_t n) {
+    while (n > 0 && text[n - 1] == ' ') n--; /* completion leaves one */
     if (h->off || n == 0 || text[0] == ' ') return;
     if (remember(h, text, n) && h->path) append_line(h, text, n);
 }

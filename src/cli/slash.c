@@ -252,7 +252,7 @@ static const struct command {
 } commands[] = {
     {"help", "?", NULL, "/help", "this text; /help keys lists the keys", on_help},
     {"exit", "quit", "bye", "/exit", "leave, as Ctrl-D does", on_exit_command},
-    {"clear", NULL, NULL, "/clear", "forget the conversation; /clear history erases the messages that Up recalls",
+    {"clear", NULL, NULL, "/clear", "forget the conversation; /clear history: what Up recalls",
      on_clear},
     {"regen", NULL, NULL, "/regen", "answer the last message again", on_regen},
     {"retry", NULL, NULL, "/retry [--temp T]", "the same with another temperature", on_retry},
@@ -260,7 +260,7 @@ static const struct command {
     {"edit", NULL, NULL, "/edit", "take back the last turn and edit its message", on_edit},
     {"system", NULL, NULL, "/system TEXT", "set the system prompt; without text: none", on_system},
     {"read", NULL, NULL, "/read FILE", "put a file behind the next message", on_read},
-    {"set", NULL, NULL, "/set OPTION VALUE", "temp, top-k, top-p, min-p, repeat-penalty, seed, predict, ..", on_set},
+    {"set", NULL, NULL, "/set OPTION VALUE", "change an option: /set temp 0.2; /show lists them", on_set},
     {"show", NULL, NULL, "/show", "model, parameters and system prompt", on_show},
     {"stats", NULL, NULL, "/stats", "what the last answer took", on_stats},
     {"tokens", NULL, NULL, "/tokens", "how the context is used", on_tokens},
@@ -271,19 +271,24 @@ enum { N_COMMAND = sizeof commands / sizeof *commands };
 const char *const cli_slash_words[] = {"/help", "/exit", "/clear", "/regen", "/retry",  "/undo", "/edit", "/system",
                                        "/read", "/set",  "/show",  "/stats", "/tokens", "/copy", NULL};
 
+static const char *const keys[] = {
+    "Enter              send",
+    "Ctrl-J, Alt-Enter  new line; so is \\ at the end, and \"\"\" stands around many lines",
+    "Ctrl-A, Ctrl-E     begin and end of the line",
+    "Ctrl-B, Ctrl-F     back and forth by a character; Alt-B, Alt-F: by a word",
+    "Ctrl-W, Alt-D      erase the word before, the word behind",
+    "Ctrl-U, Ctrl-K     erase the line before, the line behind; Ctrl-Y brings it back",
+    "Up, Down           earlier and later messages; Ctrl-R searches them",
+    "Tab                complete a command",
+    "Ctrl-L             clear the screen",
+    "Ctrl-C             stop an answer; clear what is typed; twice: leave",
+    "Ctrl-D             leave",
+};
+
 static int on_help(struct cli_chat *chat, const char *argument) {
     (void)chat;
     if (strcmp(argument, "keys") == 0 || strcmp(argument, "shortcuts") == 0) {
-        cli_say("Enter sends. Ctrl-J, Alt-Enter or \\ at the end begin a new line; \"\"\" before and after a text of "
-                "several lines.");
-        cli_say("Ctrl-A, Ctrl-E: begin and end of the line; Ctrl-B, Ctrl-F, Alt-B, Alt-F: back and forth by a "
-                "character, by a word.");
-        cli_say(
-            "Ctrl-W, Alt-D, Ctrl-U, Ctrl-K: erase the word before, the word behind, the line up to here, its rest; "
-            "Ctrl-Y brings it back.");
-        cli_say(
-            "Up, Down: earlier messages; Ctrl-R searches them. Tab completes commands. Ctrl-L clears the screen.");
-        cli_say("Ctrl-C stops an answer, or clears what is typed; twice on an empty line it leaves. Ctrl-D leaves.");
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) cli_say("%s", keys[i]);
         return CLI_OK;
     }
     if (*argument) return missing("/help [keys]");
