@@ -133,6 +133,7 @@ static int repl(struct cli_chat *chat, const struct cli_text *first) {
     int status = cli_input_open(&chat->in, &chat->o, cli_slash_words);
     if (status) return status;
     if (chat->in.terminal) cli_signals_keep_interrupt();
+    chat->c.wraps = chat->in.editor != NULL; /* a terminal that knows how to erase */
     greet(chat);
     if (first->bytes && first->n) {
         status = say(chat, first->bytes, first->n);

@@ -213,9 +213,11 @@ static uint32_t answer_seed(const struct cli_conversation *c) {
 
 /* Answer the last turn, whose message's ids are in place and whose answer is empty. */
 static int answer(struct cli_conversation *c) {
-    struct answer a = {
-        .c = c,
-        .stream = {.terminal = cli_output_is_terminal(), .skip_space = c->skip_space, .began = cli_seconds()}};
+    struct answer a = {.c = c,
+                       .stream = {.terminal = cli_output_is_terminal(),
+                                  .wraps = c->wraps && cli_output_is_terminal(),
+                                  .skip_space = c->skip_space,
+                                  .began = cli_seconds()}};
     struct phi_sampler_options options = c->o->sampler;
     phi_sampler *sampler = NULL;
     phi_error err = {""};

@@ -30,6 +30,7 @@ struct cli_conversation {
     struct cli_turn *turn;
     size_t n_turn, room;
     struct cli_statistics last; /* of the last answer */
+    bool wraps;                 /* break answers on the terminal between words */
     bool ended;                 /* --on-overflow stop: there was no room for a message */
 };
 

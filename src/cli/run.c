@@ -67,6 +67,8 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
         cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
                  model_info.n_ctx_train, info.n_ctx);
+    if (cli_output_is_terminal() && phi_chat_format(model))
+        cli_note("raw completion; add -st for a chat answer");
     if (prompt->text.n == 0)
         cli_note("the prompt is empty: the answer continues only the token that begins every text");
     if (o->verbose) cli_describe(o, session);

@@ -252,8 +252,7 @@ static const struct command {
 } commands[] = {
     {"help", "?", NULL, "/help", "this text; /help keys lists the keys", on_help},
     {"exit", "quit", "bye", "/exit", "leave, as Ctrl-D does", on_exit_command},
-    {"clear", NULL, NULL, "/clear", "forget the conversation; /clear history: what Up recalls",
-     on_clear},
+    {"clear", NULL, NULL, "/clear", "forget the conversation; /clear history: what Up recalls", on_clear},
     {"regen", NULL, NULL, "/regen", "answer the last message again", on_regen},
     {"retry", NULL, NULL, "/retry [--temp T]", "the same with another temperature", on_retry},
     {"undo", NULL, NULL, "/undo [N]", "take back the last turn, or N", on_undo},

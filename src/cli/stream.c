@@ -14,7 +14,9 @@ int cli_stream_put(struct cli_stream *s, const char *bytes, size_t n) {
     }
     if (n == 0) return CLI_OK;
     s->last = bytes[n - 1];
-    if (s->terminal)
+    if (s->wraps)
+        cli_wrap_put(&s->wrap, bytes, n);
+    else if (s->terminal)
         cli_put_escaped(bytes, n, CLI_KEEP_LINES | CLI_MARK_BROKEN);
     else
         cli_put(bytes, n);

@@ -3,10 +3,13 @@
 #define PHI_CLI_STREAM_H
 
 #include "options.h"
+#include "wrap.h"
 
 struct cli_stream {
-    bool terminal;            /* stdout is one: control characters are shown, not sent */
-    bool skip_space;          /* drop one space at the beginning */
+    bool terminal;   /* stdout is one: control characters are shown, not sent */
+    bool wraps;      /* and rows are broken between words */
+    bool skip_space; /* drop one space at the beginning */
+    struct cli_wrap wrap;
     char last;                /* the last byte put out */
     double began, last_shown; /* of the prompt's evaluation, for the progress line */
 };
