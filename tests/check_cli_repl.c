@@ -1,0 +1,409 @@
+/* The chat on a pseudo-terminal: keys, pastes, signals, and how it leaves the terminal. Runs ./phi with the demo
+ * model, from the top of the checkout; $PHI_RUN is put before it (an emulator). What keys make of a line is read from
+ * the history file: each line that was sent is there, as it was sent. */
+#include "check.h"
+#include "gguf_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { ROOM = 1 << 20, PATIENCE_MS = 120000 };
+
+static char dir[512];
+
+static struct {
+    int master, slave; /* the terminal; this side of it and a descriptor that keeps it open */
+    pid_t child;
+    char out[ROOM]; /* all that came */
+    size_t n, seen; /* seen: before what is expected next */
+    struct termios before;
+} tty;
+
+/* ---- The other side of a terminal ------------------------------------------------------------------------------ */
+
+static void become_phi(const char *const *arguments) {
+    static char run[256];
+    const char *argv[64];
+    int n = 0;
+    snprintf(run, sizeof run, "%s", getenv("PHI_RUN") ? getenv("PHI_RUN") : "");
+    for (char *word = strtok(run, " "); word && n < 16; word = strtok(NULL, " ")) argv[n++] = word;
+    argv[n++] = "./phi";
+    while (*arguments && n < 63) argv[n++] = *arguments++;
+    argv[n] = NULL;
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
+}
+
+static void start(int columns, const char *const *arguments) {
+    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = columns ? 24 : 0};
+    tty.n = tty.seen = 0;
+    tty.master = posix_openpt(O_RDWR | O_NOCTTY);
+    CHECK(tty.master >= 0 && grantpt(tty.master) == 0 && unlockpt(tty.master) == 0, "%s", strerror(errno));
+    const char *name = ptsname(tty.master);
+    tty.slave = open(name, O_RDWR | O_NOCTTY);
+    CHECK(tty.slave >= 0 && ioctl(tty.slave, TIOCSWINSZ, &size) == 0, "%s", strerror(errno));
+    tcgetattr(tty.slave, &tty.before);
+    fflush(stdout);
+    tty.child = fork();
+    if (tty.child) return;
+    setsid();
+    signal(SIGHUP, SIG_DFL);
+    int fd = open(name, O_RDWR); /* the first one opened becomes the controlling terminal */
+#ifdef TIOCSCTTY
+    ioctl(fd, TIOCSCTTY, 0);
+#endif
+    for (int i = 0; i < 3; i++) dup2(fd, i);
+    close(fd), close(tty.master), close(tty.slave);
+    become_phi(arguments);
+}
+
+#define START(columns, ...) start(columns, (const char *const[]){__VA_ARGS__, NULL})
+
+static void send_bytes(const char *bytes, size_t n) {
+    CHECK(write(tty.master, bytes, n) == (ssize_t)n, "%s", strerror(errno));
+}
+
+static void type(const char *text) {
+    send_bytes(text, strlen(text));
+}
+
+/* Read until text comes, behind what was expected before. */
+static bool arrives(const char *text, int milliseconds) {
+    for (;;) {
+        tty.out[tty.n] = 0;
+        for (size_t i = tty.seen; i + strlen(text) <= tty.n; i++) {
+            if (memcmp(tty.out + i, text, strlen(text)) != 0) continue;
+            tty.seen = i + strlen(text);
+            return true;
+        }
+        struct pollfd p = {.fd = tty.master, .events = POLLIN};
+        if (poll(&p, 1, milliseconds) <= 0 || tty.n == ROOM - 1) return false;
+        ssize_t got = read(tty.master, tty.out + tty.n, ROOM - 1 - tty.n);
+        if (got <= 0) return false;
+        tty.n += (size_t)got;
+    }
+}
+
+#define EXPECT(text) CHECK(arrives(text, PATIENCE_MS), "'%s' did not come; after it: '%s'", text, tty.out + tty.seen)
+
+/* Wait for the end; its status as of waitpid(). The terminal must be as it was. */
+static int finish(void) {
+    int status = -1;
+    struct termios after;
+    while (arrives("\x01never", 100) || waitpid(tty.child, &status, WNOHANG) == 0) {
+        static int waited;
+        if (++waited < PATIENCE_MS / 100) continue;
+        kill(tty.child, SIGKILL); /* a hang fails the checks that follow */
+        waitpid(tty.child, &status, 0);
+        break;
+    }
+    tcgetattr(tty.slave, &after);
+    CHECK(after.c_lflag == tty.before.c_lflag && after.c_iflag == tty.before.c_iflag, "the terminal is left changed");
+    close(tty.master), close(tty.slave);
+    return status;
+}
+
+static bool exits(int code) {
+    int status = finish();
+    return WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+static size_t count(const char *text) {
+    size_t n = 0;
+    tty.out[tty.n] = 0;
+    for (const char *at = tty.out; (at = strstr(at, text)); at++) n++;
+    return n;
+}
+
+/* ---- History --------------------------------------------------------------------------------------------------- */
+
+static const char *history(void) {
+    static char text[1 << 16];
+    char file[600];
+    snprintf(file, sizeof file, "%s/phi/history", dir);
+    FILE *f = fopen(file, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f) fclose(f);
+    text[n] = 0;
+    return text;
+}
+
+static bool history_ends(const char *line) { /* with this line */
+    const char *text = history();
+    size_t n = strlen(text), k = strlen(line);
+    return n >= k + 1 && text[n - 1] == '\n' && memcmp(text + n - 1 - k, line, k) == 0 &&
+           (n == k + 1 || text[n - 2 - k] == '\n');
+}
+
+/* ---- Keys ------------------------------------------------------------------------------------------------------ */
+
+#define UP "\x1b[A"
+#define DOWN "\x1b[B"
+#define RIGHT "\x1b[C"
+#define LEFT "\x1b[D"
+
+static void check_keys(void) {
+    static const struct {
+        const char *keys, *line;
+    } cases[] = {
+        {"/=abc", "/=abc"},
+        {"/=abc" LEFT LEFT "X", "/=aXbc"},
+        {"/=abc\x02\x02\x06X", "/=abXc"},
+        {"=abc\x01/\x05!", "/=abc!"},
+        {"=abc\x1b[H/\x1b[F!", "/=abc!"},
+        {"=abc\x1bOH/\x1bOF!", "/=abc!"},
+        {"=abc\x1b[1~/\x1b[4~!", "/=abc!"},
+        {"/=abc\x7f\x7fX", "/=aX"},
+        {"/=abc\x08X", "/=abX"},
+        {"/=abc" LEFT LEFT "\x1b[3~X", "/=aXc"},
+        {"/=abc" LEFT LEFT "\x04X", "/=aXc"},
+        {"/=one two three\x17X", "/=one two X"},
+        {"/=one two three\x17\x17\x19", "/=one two"},
+        {"one two\x15/=\x19", "/=one two"},
+        {"/=one two" LEFT LEFT LEFT "\x0bX", "/=one X"},
+        {"/=one two" LEFT LEFT LEFT "\x0b\x01\x0b\x19", "/=one"},
+        {"/=one two\x1b"
+         "bX",
+         "/=one Xtwo"},
+        {"/=one two\x1b"
+         "b\x1b"
+         "b\x1b"
+         "fX",
+         "/=oneX two"},
+        {"/=one two\x1b[1;5D\x1b[1;5D\x1b[1;5CX", "/=oneX two"},
+        {"/=one two\x1b\x7fX", "/=one X"},
+        {"/=one two\x1b"
+         "b\x1b"
+         "dX",
+         "/=one X"},
+        {"/=\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\x7fX", "/=\xe6\x97\xa5\xe6\x9c\xacX"},
+        {"/=\xe6\x97\xa5\xe6\x9c\xac" LEFT "X", "/=\xe6\x97\xa5X\xe6\x9c\xac"},
+        {"/=e\xcc\x81" LEFT "X", "/=Xe\xcc\x81"}, /* a letter and its mark */
+        {"/=e\xcc\x81\x7fX", "/=X"},
+        {"/=\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac\x7fX", "/=X"}, /* two emoji, joined */
+        {"/=\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa\xf0\x9f\x87\xab\xf0\x9f\x87\xb7\x7fX",
+         "/=\xf0\x9f\x87\xa9\xf0\x9f\x87\xaaX"}, /* of two flags one is erased */
+        {"/=\xff\xe6\x97X", "/=\xff\xe6\x97X"},  /* bytes that are no UTF-8 */
+        {"/=junk\x1b[99~\x1b[I\x1bz"
+         "X",
+         "/=junkX"},                /* keys without a meaning */
+        {"x\x15/=p" UP, "/=junkX"}, /* the line before */
+        {"/=again", "/=again"},
+        {"/=draft" UP UP DOWN DOWN "X", "/=draftX"},
+        {UP UP UP DOWN "Y", "/=againY"},
+        {"\x12unk\x05Z", "/=junkXZ"}, /* searched */
+        {"/=kept\x12nothing like this\x07", "/=kept"},
+        {"/to\tX", "/tokens X"}, /* completed */
+    };
+    START(80, "-q", "--temp", "0");
+    EXPECT("ctx 0/1024");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        type(cases[i].keys);
+        type("\r");
+        EXPECT("phi: error: ");
+        EXPECT("ctx 0/1024");
+        CHECK(history_ends(cases[i].line), "case %zu: '%s' expected, the history is '%s'", i, cases[i].line,
+              history());
+    }
+    type(" /=secret\r"); /* sent, not kept: it is a message, because a space comes first */
+    EXPECT("ctx ");
+    CHECK(!strstr(history(), "secret"), "%s", history());
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D");
+    struct stat status;
+    char file[600];
+    snprintf(file, sizeof file, "%s/phi/history", dir);
+    CHECK(stat(file, &status) == 0 && (status.st_mode & 0777) == 0600, "mode %o", (unsigned)status.st_mode);
+}
+
+static void check_history(void) {
+    START(80, "-q"); /* read back */
+    EXPECT("ctx 0/1024");
+    type(UP UP);
+    type("W\r");
+    EXPECT("phi: error: ");
+    CHECK(history_ends("/=keptW"), "%s", history());
+    EXPECT("ctx 0/1024");
+    type("/clear history\r");
+    EXPECT("erased");
+    CHECK(history()[0] == 0, "%s", history());
+    EXPECT("ctx 0/1024");
+    type("/exit\r");
+    CHECK(exits(0), "/exit");
+    START(80, "-q", "--no-history");
+    EXPECT("ctx 0/1024");
+    type("/=x\r");
+    EXPECT("phi: error: ");
+    type("\x04");
+    CHECK(exits(0) && strcmp(history(), "/exit\n") == 0, "%s", history());
+}
+
+/* ---- Messages -------------------------------------------------------------------------------------------------- */
+
+static void check_messages(void) {
+    START(0, "--temp", "0"); /* a terminal that does not know its size */
+    EXPECT("ctx 0/1024");
+    CHECK(count("/help lists the commands") == 1, "%s", tty.out);
+    type("What is 8 * 10?\r");
+    EXPECT("8 * 10 = 80\r\n[ Prompt: ");
+    EXPECT("ctx ");
+    /* a paste is one message, whatever is in it; its control characters are shown, not obeyed */
+    type("\x1b[200~one\rtwo \x1b[31m\r\n/exit\n\x1b[201~");
+    EXPECT("\\x1b[31m");
+    type("\r");
+    EXPECT("[ Prompt: ");
+    EXPECT("ctx ");
+    CHECK(!strstr(tty.out, "two \x1b[31m"), "an escape sequence of the paste was sent to the terminal");
+    CHECK(history_ends("one\\ntwo \x1b[31m\\n/exit"), "%s", history());
+    type("\"\"\"first\r");
+    EXPECT("... ");
+    type("second\"\"\"\r");
+    EXPECT("[ Prompt: ");
+    EXPECT("ctx ");
+    type("a\\\rb\r");
+    EXPECT("[ Prompt: ");
+    EXPECT("ctx ");
+    type("a\x0a"
+         "b\r"); /* Ctrl-J */
+    EXPECT("[ Prompt: ");
+    CHECK(history_ends("a\\nb"), "%s", history());
+    EXPECT("ctx ");
+    type("/tokens\r");
+    EXPECT("in 5 turns");
+    EXPECT("ctx ");
+    type("/edit\r");
+    EXPECT("ctx ");
+    type("!\r");
+    EXPECT("[ Prompt: ");
+    CHECK(history_ends("a\\nb!"), "%s", history());
+    EXPECT("ctx ");
+    type("//bin\r");
+    EXPECT("[ Prompt: ");
+    EXPECT("ctx ");
+    type("/copy\r");
+    EXPECT("\x1b]52;c;");
+    EXPECT("\a");
+    type("/quit\r");
+    CHECK(exits(0), "/quit");
+}
+
+/* ---- Ctrl-C and signals ---------------------------------------------------------------------------------------- */
+
+static void check_interrupt(void) {
+    START(80, "--temp", "0", "-n", "-2"); /* answers up to the end of the context */
+    EXPECT("ctx 0/1024");
+    type("Tell me a story.\r");
+    EXPECT("Tell me a story.");
+    EXPECT("\r\n");
+    EXPECT(" ");
+    type("\x03");
+    EXPECT("stopped: interrupt");
+    EXPECT("ctx ");
+    type("\x03/tokens\r"); /* the key still belonged to the answer */
+    EXPECT("1 turn");
+    EXPECT("ctx ");
+    CHECK(count("leaves; so") == 0, "%s", tty.out);
+    type("/=typed\x03/help\r"); /* clears the line */
+    EXPECT("take back the last turn");
+    EXPECT("ctx ");
+    type("/regen\r");
+    EXPECT("regen");
+    EXPECT("\r\n");
+    EXPECT(" ");
+    type("typed ahead");
+    type("\x03");
+    EXPECT("stopped: interrupt");
+    EXPECT("ctx ");
+    type("/undo\r");
+    EXPECT("0 left");
+    EXPECT("ctx ");
+    usleep(1100000);
+    type("\x03");
+    EXPECT("leaves; so does a second Ctrl-C");
+    EXPECT("ctx ");
+    type("\x03");
+    CHECK(exits(130), "a second Ctrl-C");
+}
+
+static void check_typed_ahead(void) {
+    START(80, "--temp", "0", "-n", "300");
+    EXPECT("ctx 0/1024");
+    type("Tell me a story.\r");
+    EXPECT("Tell me a story.");
+    EXPECT("\r\n");
+    EXPECT(" ");
+    type("What is 8 * 10?\r");
+    EXPECT("8 * 10 = 80\r\n");
+    EXPECT("ctx ");
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D");
+}
+
+static void check_ends(void) {
+    START(80, "-q");
+    EXPECT("ctx 0/1024");
+    kill(tty.child, SIGTERM);
+    int status = finish();
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "SIGTERM: status %d", status);
+    START(80, "-q");
+    EXPECT("ctx 0/1024");
+    kill(tty.child, SIGINT); /* as the key */
+    EXPECT("leaves; so does a second Ctrl-C");
+    EXPECT("ctx 0/1024");
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D");
+    START(80, "-q", "--simple-io");
+    EXPECT("> ");
+    type("What is 8 * 10?\r");
+    EXPECT("8 * 10 = 80");
+    EXPECT("> ");
+    CHECK(count("\x1b") == 0, "%s", tty.out);
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D, plain lines");
+    START(80, "-q", "-st", "--temp", "0"); /* one line is read */
+    EXPECT("> ");
+    type("What is 8 * 10?\r");
+    EXPECT("8 * 10 = 80");
+    CHECK(exits(0), "-st");
+    START(80, "--no-perf", "-p", "Once", "-n", "1");
+    EXPECT("raw completion; add -st for a chat answer");
+    CHECK(exits(0), "run");
+}
+
+int main(int argc, char **argv) {
+    gguf_make_dir(argc, argv, dir);
+    setenv("XDG_STATE_HOME", dir[0] == '/' ? dir : "", 1);
+    char full[1024];
+    if (dir[0] != '/' && getcwd(full, 500)) {
+        size_t n = strlen(full);
+        snprintf(full + n, sizeof full - n, "/%s", dir);
+        setenv("XDG_STATE_HOME", full, 1);
+    }
+    setenv("TERM", "xterm", 1);
+    unsetenv("PHI_NOHISTORY"), unsetenv("PHI_MODEL"), unsetenv("COLUMNS");
+    signal(SIGHUP, SIG_IGN); /* closing a terminal is no matter of this program */
+    if (access("./phi", X_OK) != 0)
+        SKIP("no ./phi here");
+    else if (getenv("PHI_RUN") && *getenv("PHI_RUN"))
+        SKIP("the chat on a terminal: an emulator is too slow for its keys");
+    else {
+        check_keys();
+        check_history();
+        check_messages();
+        check_interrupt();
+        check_typed_ahead();
+        check_ends();
+    }
+    char sub[600];
+    snprintf(sub, sizeof sub, "%s/phi", dir);
+    gguf_remove_dir(sub);
+    gguf_remove_dir(dir);
+    return check_done("check_cli_repl");
+}
