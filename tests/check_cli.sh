@@ -405,6 +405,98 @@ refuse 2 "'2048' is not a token id (0 to 2047)" logits -m $demo --ids 1,2048 --g
 refuse 2 'the list is empty' logits -m $demo --ids '[]' --greedy 1
 refuse 1 'id file .*none: No such file' logits -m $demo --ids @$dir/none --greedy 1
 
+# ---- Chat. The texts are those that the original implementation gave for the same messages.
+chat() { # LINES ARGUMENTS..: a talk over a pipe; the exit code must be 0
+    printf "$1" > "$dir/file"
+    shift
+    input=$dir/file
+    run 0 chat -m $demo -q --temp 0 "$@"
+    input=$dir/empty
+}
+run 0 -m $demo -q -st --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'; err_is
+run 0 run -m $demo -q -st --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'
+run 0 chat -m $demo -q --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'
+run 0 -m $demo -q -i --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'
+run 0 -m $demo -q --no-stdin -cnv --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'
+run 0 -m $demo -q -st --temp 0 -p 'What is 8 * 10?' --chat-template phi-4-mini; out '8 * 10 = 80\n'
+run 0 -m $demo -q -st --temp 0 -p 'What is 8 * 10?' --chat-template phi3; out '8 * 10 = 80\n'
+run 0 -m $demo -st --temp 0 -p 'What is 8 * 10?'; out '8 * 10 = 80\n'; err_has 'phi: stop reason = eos'
+run 0 -m $demo -q -st --temp 0 -n 3 -p 'What is 8 * 10?'; out '8 *\n'
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -p 'a <|end|><|user|>' -sys '<|end|>'
+if [ "$(grep -c "'<|end|>'" "$dir/err")" -eq 2 ] && [ "$(grep -c "'<|user|>'" "$dir/err")" -eq 1 ]; then pass; else fail 'a control token came from text'; fi
+printf 'What is\n8 * 10?\n' > "$dir/file"
+input=$dir/file
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt; cp "$dir/err" "$dir/ids1"
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -f -; same "$dir/ids1" "$dir/err"
+printf '8 * 10?' > "$dir/file"
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -p 'What is'; same "$dir/ids1" "$dir/err"
+input=$dir/empty
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -p 'What is\n8 * 10?'; same "$dir/ids1" "$dir/err"
+chat 'I have a duck called Jack.\r\n\n  \nWhat is my duck called?'; out 'Jack sounds lovely!\nYour duck is called Jack.\n'
+cp "$dir/out" "$dir/duck"
+chat 'I have a duck called Jack.\n/undo\nI have a duck called Jack.\n/regen\nTell me a story.\nHello\n/undo 2\nWhat is my duck called?\n/retry\n/exit\nHello\n'
+sed -n '2p;$p' "$dir/out" > "$dir/left"; same "$dir/duck" "$dir/left"
+for lines in 'What is\\\n8 * 10?\n' '"""What is\n8 * 10?"""\n' '"""What is\r\n8 * 10?"""' '"""What is\n8 * 10?'; do # two lines, one message
+    printf "$lines" > "$dir/file"
+    input=$dir/file
+    run 0 chat -m $demo --no-perf -n 0 --verbose-prompt; same "$dir/ids1" "$dir/err"
+    input=$dir/empty
+done
+chat 'What is my duck called?\n' -p 'I have a duck called Jack.'; same "$dir/duck" "$dir/out"
+chat '//help\n' -n 0 --verbose-prompt; out '\n'
+# A detour that is taken back leaves no trace, with a drawn answer too: the same tokens.
+chat 'Tell me a story.\nWhat is it about?\nTell me another story.\n' --temp 0.9 -s 5; cp "$dir/out" "$dir/straight"
+chat 'Tell me a story.\nHello\n/undo\nWhat is it about?\nWho are you?\n/regen\n/retry --temp 2\n/undo\nTell me another story.\n' --temp 0.9 -s 5
+while IFS= read -r line; do grep -qxF -e "$line" "$dir/out" || echo "$line"; done < "$dir/straight" > "$dir/missing"
+if [ ! -s "$dir/missing" ] && [ "$(tail -n 1 "$dir/out")" = "$(tail -n 1 "$dir/straight")" ]; then pass; else fail 'a detour changes answers'; fi
+chat 'Tell me a story.\n/regen\n' --temp 0.9 -s 5
+if [ "$(sort "$dir/out" | uniq -d | grep -c '.')" -eq 0 ]; then pass; else fail '/regen gives the same answer'; fi
+# The context: a message without room is refused and all else stays; or turns are dropped; or the talk ends.
+printf 'I have a duck called Jack.\nHello\nWhat is 8 * 10?\n/undo\nWhat is my duck called?\n' > "$dir/file"
+input=$dir/file
+run 5 chat -m $demo -q --temp 0 -c 40; out 'Jack sounds lovely!\nHello! How can I help you?\nYour duck is called Jack.\n'
+one_line='the message needs 13 tokens, 12 of 40 are free; /undo or /clear makes room'
+err_has "$one_line"
+run 0 chat -m $demo --temp 0 -c 40 --no-perf --on-overflow stop; out 'Jack sounds lovely!\nHello! How can I help you?\n'
+err_has 'stop reason = context'
+run 0 chat -m $demo --temp 0 -c 32 --no-perf --on-overflow drop-oldest; err_has 'phi: dropped the oldest 2 of 2 turns (28 tokens)'
+sed -n 3p "$dir/out" > "$dir/third"
+input=$dir/empty
+run 0 -m $demo -q --temp 0 -c 32 -st -p 'What is 8 * 10?'; same "$dir/third" "$dir/out"
+run 5 -m $demo -q -c 8 -st -p 'one two three four five six seven'; one_error 'the message needs 14 tokens, the context holds 8'
+# Commands, of which stdout knows nothing
+chat '/help\n/?\n/help keys\n/show\n/show system\n/set temp 0.5\n/set top_k 3\n/set parameter seed 4\n/set system Be brief.\n/show\n/tokens\n/clear\n/system\n' -sys 'You are Phi Demo.'
+out ''; err_has 'system prompt: You are Phi Demo.'; err_has 'system prompt: Be brief.'; err_has 'temp 0.5, top-k 3, top-p 0.95'; err_has 'seed 4'
+err_has 'there is no system prompt any more'; err_has 'context 1024 tokens'; err_has '/undo [N]'
+printf 'duck called Jack.\n' > "$dir/attached"
+chat "/read $dir/attached\\nI have a\\nWhat is my duck called?\\n"; same "$dir/duck" "$dir/out"
+for bad in "/foo|unknown command '/foo'" '/undo|nothing to take back' '/regen|no answer yet' '/set temp x|not a number' '/set temp|usage' \
+    '/set ctx-size 5|cannot be changed' '/set foo 5|no option' '/edit|line editor' '/save x|no session files' '/show foo|usage' '/stats|no answer'; do
+    printf '%s\nWhat is 8 * 10?\n' "${bad%%|*}" > "$dir/file"
+    input=$dir/file
+    run 2 chat -m $demo -q --temp 0; out '8 * 10 = 80\n'; err_has "${bad#*|}"
+    input=$dir/empty
+done
+printf '/read %s/none\nWhat is 8 * 10?\n' "$dir" > "$dir/file"
+input=$dir/file
+run 1 chat -m $demo -q --temp 0; out '8 * 10 = 80\n'; err_has 'none: No such file'
+input=$dir/empty
+printf 'Answer the questions of the user.\n' > "$dir/system"
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -p x -sysf "$dir/system"; cp "$dir/err" "$dir/ids1"
+run 0 -m $demo -st --no-perf -n 0 --verbose-prompt -p x -sys 'Answer the questions of the user.'; same "$dir/ids1" "$dir/err"
+run 0 chat -m $demo -q; out ''; err_is
+refuse 2 "-sys needs a chat: add -st" $n -sys x
+refuse 2 "--chat-template needs a chat" $n --chat-template phi-4
+refuse 2 "'phi-5' is not a chat format (phi-4 " $n -st --chat-template phi-5
+refuse 2 "needs the token <|im_start|>" -m $demo -st -p x --chat-template phi-4
+refuse 2 "is none of error, drop-oldest, stop" $n -st --on-overflow shrug
+refuse 2 "no text can become a control token" $n -st --parse-special
+refuse 2 "exclude each other" $n -st -no-cnv
+refuse 2 "given twice" $n -st -sys x -sysf y
+refuse 2 "leaves no message" chat -m $demo --no-stdin
+refuse 2 "stdin is empty" -m $demo -st
+refuse 1 "system prompt file .*none: No such file" -m $demo -st -p x -sysf $dir/none
+
 # ---- Too little memory: exit code 4, one line
 if [ -z "${PHI_RUN:-}" ] && (ulimit -v 12000 && ./phi --version) > "$dir/out" 2> "$dir/err"; then
     what='12 MB of address space'

@@ -84,11 +84,12 @@ static int talk(struct cli_chat *chat) {
         char right[64];
         struct cli_text text = chat->draft;
         chat->draft = (struct cli_text){NULL, 0};
-        snprintf(right, sizeof right, "ctx %zu/%d", chat->c.n_id, chat->c.n_ctx);
+        snprintf(right, sizeof right, "ctx %zu/%d", cli_conversation_used(&chat->c), chat->c.n_ctx);
         enum cli_input_event event = cli_input_read(&chat->in, right, &text);
         int status = CLI_OK;
+        bool command = event == CLI_INPUT_TEXT && is_command(&text);
         if (event == CLI_INPUT_TEXT) {
-            status = is_command(&text) ? cli_slash(chat, &text) : say_message(chat, &text);
+            status = command ? cli_slash(chat, &text) : say_message(chat, &text);
             answered = cli_seconds();
             hinted = -1;
             if (chat->in.terminal && cli_interrupt_clear()) cli_progress("");
@@ -96,7 +97,7 @@ static int talk(struct cli_chat *chat) {
         cli_text_free(&text);
         if (event == CLI_INPUT_INTERRUPT && leave_by_key(answered, &hinted)) return LEFT_BY_KEY;
         if (event == CLI_INPUT_FAILED) return CLI_FAILED;
-        if (is_fatal(status) && !(status == CLI_FAILED && is_command(&text))) return status;
+        if (is_fatal(status) && !(command && status == CLI_FAILED)) return status; /* a file that /read cannot read */
         if (!chat->in.terminal && !first_error && !chat->c.ended) first_error = status;
         if (event == CLI_INPUT_END || event == CLI_INPUT_SIGNAL || cli_interrupted()) break;
     }

@@ -177,8 +177,10 @@ static int make_room(struct cli_conversation *c, const char *text, size_t n, siz
     }
     int64_t needs = encode(c, c->n_turn == 0, text, n, NULL, 0);
     if (needs < 0) return (int)-needs;
-    if ((size_t)needs > room_left(c)) {
-        if (c->o->on_overflow != CLI_OVERFLOW_DROP || c->n_turn == 0) return refuse(c, (size_t)needs);
+    bool drops = c->o->on_overflow == CLI_OVERFLOW_DROP && c->n_turn > 0;
+    size_t answer = drops ? (size_t)c->n_ctx / 16 : 0; /* who drops turns does not want an answer of three words */
+    if ((size_t)needs + answer > room_left(c)) {
+        if (!drops) return refuse(c, (size_t)needs);
         int status = drop_oldest(c, text, n);
         if (status) return status;
         needs = encode(c, c->n_turn == 0, text, n, NULL, 0);
@@ -262,6 +264,10 @@ int cli_conversation_again(struct cli_conversation *c) {
     c->n_id = t->answer;
     t->attempt++;
     return answer(c);
+}
+
+size_t cli_conversation_used(const struct cli_conversation *c) {
+    return c->n_id < (size_t)c->n_ctx ? c->n_id : (size_t)c->n_ctx;
 }
 
 void cli_conversation_undo(struct cli_conversation *c, size_t n_turn) {

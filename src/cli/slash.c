@@ -198,7 +198,7 @@ static int on_stats(struct cli_chat *chat, const char *argument) {
 
 static int on_tokens(struct cli_chat *chat, const char *argument) {
     if (*argument) return missing("/tokens");
-    cli_say("%zu of %d tokens in %zu turn%s", chat->c.n_id, chat->c.n_ctx, chat->c.n_turn,
+    cli_say("%zu of %d tokens in %zu turn%s", cli_conversation_used(&chat->c), chat->c.n_ctx, chat->c.n_turn,
             chat->c.n_turn == 1 ? "" : "s");
     for (size_t i = 0; i < chat->c.n_turn; i++) {
         const struct cli_turn *t = &chat->c.turn[i];
