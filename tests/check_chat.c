@@ -274,6 +274,20 @@ static bool read_case(FILE *f, struct json *v) {
     return true;
 }
 
+/* How a format is written, for the cases that are rendered texts. */
+static const struct layout {
+    const char *format, *file, *cases, *model; /* model: of the case; NULL: the cases are of one model */
+    const char *system, *user, *assistant, *end;
+    int at_least; /* conversations among the cases */
+} layouts[] = {
+    {"phi-3.5", "tokenizer/ggml-vocab-phi-3.gguf", "tokenizer/special.jsonl", NULL, "<|system|>\n", "<|user|>\n",
+     "<|assistant|>\n", "<|end|>\n", 2},
+    {"phi-4", "vocab-phi-4.gguf", "tokenizer/special-bpe.jsonl", "phi-4", "<|im_start|>system<|im_sep|>",
+     "<|im_start|>user<|im_sep|>", "<|im_start|>assistant<|im_sep|>", "<|im_end|>", 5},
+    {"phi-4-mini", "vocab-phi-4-mini.gguf", "tokenizer/special-bpe.jsonl", "phi-4-mini", "<|system|>", "<|user|>",
+     "<|assistant|>", "<|end|>", 7},
+};
+
 /* The text between two marks, if s begins with the first one; *s moves behind the second one. */
 static bool between(const char **s, const char *mark, const char *end_mark, const char **text, size_t *n) {
     size_t length = strlen(mark);
@@ -286,54 +300,93 @@ static bool between(const char **s, const char *mark, const char *end_mark, cons
     return !memchr(*text, '<', *n);
 }
 
-/* Render the conversation that the text is; false: it is none. */
-static bool render(const phi_model *m, const char *text, int32_t *ids, int64_t *n) {
+/* Render the conversation that the text is; false: it is none. An answer is never white space at its ends here. */
+static bool render(const phi_model *m, const struct layout *l, const char *text, int32_t *ids, int64_t *n) {
     const char *system = "", *user, *said;
-    size_t n_system = 0, n_user, n_said;
+    size_t n_system = 0, n_user, n_said, n_assistant = strlen(l->assistant);
     phi_error err;
     *n = 0;
-    if (strncmp(text, "<|system|>", 10) == 0 && !between(&text, "<|system|>\n", "<|end|>\n", &system, &n_system))
-        return false;
+    if (strncmp(text, l->system, strlen(l->system)) == 0) {
+        if (!between(&text, l->system, l->end, &system, &n_system) || n_system == 0) return false;
+    }
     for (;;) {
-        if (!between(&text, "<|user|>\n", "<|end|>\n", &user, &n_user)) return false;
-        if (strncmp(text, "<|assistant|>\n", 14) != 0) return false;
-        *n += *n ? phi_chat_next(m, "phi-3.5", user, n_user, ids + *n, (size_t)(ROOM - *n), &err)
-                 : phi_chat_begin(m, "phi-3.5", system, n_system, user, n_user, ids, ROOM, &err);
-        if (text[14] == 0) return true;
-        if (!between(&text, "<|assistant|>\n", "<|end|>\n", &said, &n_said)) return false;
+        if (!between(&text, l->user, l->end, &user, &n_user)) return false;
+        if (strncmp(text, l->assistant, n_assistant) != 0) return false;
+        *n += *n ? phi_chat_next(m, l->format, user, n_user, ids + *n, (size_t)(ROOM - *n), &err)
+                 : phi_chat_begin(m, l->format, system, n_system, user, n_user, ids, ROOM, &err);
+        if (text[n_assistant] == 0) return true;
+        if (!between(&text, l->assistant, l->end, &said, &n_said) || n_said == 0) return false;
+        if (strchr(" \n", said[0]) || strchr(" \n", said[n_said - 1])) return false;
         *n += phi_tokenize(m, said, n_said, 0, ids + *n, (size_t)(ROOM - *n));
     }
 }
 
-static void check_real_vocabulary(void) {
+/* Is this a conversation of the layout? Then its ids must be those of the case. */
+static int check_case(const phi_model *m, const struct layout *l, const struct json *v) {
+    static int32_t ids[ROOM];
+    int64_t n;
+    const struct json *bos = json_get(v, "add_bos"), *text = json_get(v, "text"), *model = json_get(v, "model");
+    const struct json *want = json_get(v, "ids_strip") ? json_get(v, "ids_strip") : json_get(v, "ids");
+    if (!json_get(v, "parse_special")->truth || strlen(text->text) != text->text_n) return 0;
+    if (l->model && strcmp(model->text, l->model) != 0) return 0;
+    if (!render(m, l, text->text, ids, &n)) return 0;
+    int skip = !bos->truth && n > 0 && ids[0] == phi_token_bos(m) && !l->model;
+    CHECK(equal_ids(want, ids + skip, n - skip), "%s: %s: %s", l->format, text->text, show(m, ids, n));
+    return 1;
+}
+
+static void check_layout(const struct layout *l) {
     char file[1024];
-    snprintf(file, sizeof file, "%s/tokenizer/ggml-vocab-phi-3.gguf", check_shared());
-    FILE *f = open_shared("tokenizer/special.jsonl");
+    const char *bpe = getenv("PHI_BPE_DIR");
+    snprintf(file, sizeof file, "%s/%s", !l->model ? check_shared() : bpe && *bpe ? bpe : "build/tests/bpe", l->file);
+    FILE *f = open_shared(l->cases);
     phi_model *m = NULL;
     phi_error err = {""};
     if (!f || phi_model_open(file, &m, &err)) {
-        SKIP("the real vocabulary: %s is not there", file);
+        SKIP("vocabulary for %s: %s is not there", l->format, file);
         if (f) fclose(f);
         return;
     }
-    IS(phi_chat_format(m), "phi-3");
     int count = 0;
-    for (struct json v; read_case(f, &v); json_clear(&v)) {
-        int32_t ids[ROOM];
-        int64_t n;
-        const struct json *bos = json_get(&v, "add_bos"), *text = json_get(&v, "text");
-        if (!json_get(&v, "parse_special")->truth || strlen(text->text) != text->text_n) continue;
-        if (!render(m, text->text, ids, &n)) continue;
-        int skip = !bos->truth;
-        CHECK(equal_ids(json_get(&v, "ids"), ids + skip, n - skip), "%s", text->text);
-        count++;
+    for (struct json v; read_case(f, &v); json_clear(&v)) count += check_case(m, l, &v);
+    CHECK(count >= l->at_least, "%s: only %d conversations among the cases", l->format, count);
+    IS(phi_chat_format(m), l->model ? l->format : "phi-3"); /* the file of the vocabulary is of April 2024 */
+    if (!l->model) {
+        static const int32_t literal[] = {32007, 32010, 529, 29989, 355, 29989, 29958, 32007, 32001};
+        int32_t ids[16];
+        CHECK(phi_chat_next(m, NULL, "<|end|>", 7, ids, 16, &err) == 9 && memcmp(ids, literal, sizeof literal) == 0,
+              "%s", show(m, ids, 9));
     }
-    CHECK(count >= 2, "only %d conversations among the cases", count);
-    static const int32_t literal[] = {32007, 32010, 529, 29989, 355, 29989, 29958, 32007, 32001};
-    int32_t ids[16];
-    CHECK(phi_chat_next(m, NULL, "<|end|>", 7, ids, 16, &err) == 9 && memcmp(ids, literal, sizeof literal) == 0,
-          "%s", show(m, ids, 9));
     fclose(f);
+    phi_model_close(m);
+}
+
+/* A fine-tune for ChatML, as its own template renders it. */
+static void check_real_model(void) {
+    static const char system[] = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
+    char file[1024];
+    const char *folder = getenv("PHI_REAL_MODEL");
+    snprintf(file, sizeof file, "%s/smollm2-135m-q4_1.gguf", folder && *folder ? folder : "build/tests/real");
+    phi_model *m = NULL;
+    phi_error err = {""};
+    char expected[1024];
+    snprintf(expected, sizeof expected, "%s/real-model/expected.json", check_shared());
+    struct json *v = json_read(expected);
+    if (!v || phi_model_open(file, &m, &err)) {
+        SKIP("the real model: %s is not there", file);
+        json_free(v);
+        return;
+    }
+    IS(phi_chat_format(m), "chatml");
+    const struct json *chats = json_get(v, "chats");
+    for (size_t i = 0; i < chats->n; i++) {
+        int32_t ids[ROOM];
+        const struct json *question = json_get(&chats->item[i], "question");
+        int64_t n =
+            phi_chat_begin(m, NULL, system, sizeof system - 1, question->text, question->text_n, ids, ROOM, &err);
+        CHECK(equal_ids(json_get(&chats->item[i], "ids"), ids, n), "%s", show(m, ids, n));
+    }
+    json_free(v);
     phi_model_close(m);
 }
 
@@ -402,7 +455,8 @@ int main(int argc, char **argv) {
     check_injection(USER_DEFINED);
     check_injection(NORMAL);
     check_room();
-    check_real_vocabulary();
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) check_layout(&layouts[i]);
+    check_real_model();
     check_demo_model();
     gguf_remove_dir(dir);
     return check_done("check_chat");
