@@ -463,6 +463,13 @@ run 0 chat -m $demo --temp 0 -c 32 --no-perf --on-overflow drop-oldest; err_has 
 sed -n 3p "$dir/out" > "$dir/third"
 input=$dir/empty
 run 0 -m $demo -q --temp 0 -c 32 -st -p 'What is 8 * 10?'; same "$dir/third" "$dir/out"
+# What is left after dropping is a fresh chat, token for token (drawn ones: more than the likeliest must be the same).
+chat 'What is 8 * 10?\n/set temp 1.5\nTell me a story.\n' -c 45 -s 3; cp "$dir/out" "$dir/fresh"
+printf 'I have a duck called Jack.\nWhat is 8 * 10?\n/set temp 1.5\nTell me a story.\n' > "$dir/file"
+input=$dir/file
+run 0 chat -m $demo --no-perf --temp 0 -c 45 -s 3 --on-overflow drop-oldest; err_has 'phi: dropped the oldest 1 of 2 turns (1'
+sed 1d "$dir/out" > "$dir/rest"; same "$dir/fresh" "$dir/rest"
+input=$dir/empty
 run 5 -m $demo -q -c 8 -st -p 'one two three four five six seven'; one_error 'the message needs 14 tokens, the context holds 8'
 # Commands, of which stdout knows nothing
 chat '/help\n/?\n/help keys\n/show\n/show system\n/set temp 0.5\n/set top_k 3\n/set parameter seed 4\n/set system Be brief.\n/show\n/tokens\n/clear\n/system\n' -sys 'You are Phi Demo.'

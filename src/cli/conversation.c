@@ -29,7 +29,7 @@ static int check_format(const struct cli_options *o, const phi_model *model) {
     int64_t n = phi_chat_begin(model, o->chat_template, "", 0, "", 0, NULL, 0, &err);
     if (n >= 0) n = phi_chat_next(model, o->chat_template, "", 0, NULL, 0, &err);
     if (n >= 0) return CLI_OK;
-    return cli_fail((int)-n, "%s%s", o->chat_template ? "" : "no --chat-template: ", err.text);
+    return cli_fail((int)-n, "%s%s", err.text, o->chat_template ? "" : " (--chat-template NAME)");
 }
 
 int cli_conversation_open(struct cli_conversation *c, const struct cli_options *o, const phi_model *model,
