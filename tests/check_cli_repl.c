@@ -377,6 +377,81 @@ static void check_ends(void) {
     CHECK(exits(0), "run");
 }
 
+/* Keys that a cat would press: the program must live, and leave the terminal as it was. */
+static void check_random_keys(void) {
+    static const char *const pieces[] = {"a",
+                                         "b ",
+                                         "/",
+                                         "/he",
+                                         "\t",
+                                         "\r",
+                                         "\"\"\"",
+                                         "\\\r",
+                                         "\x01",
+                                         "\x02",
+                                         "\x05",
+                                         "\x06",
+                                         "\x0a",
+                                         "\x0b",
+                                         "\x0c",
+                                         "\x0e",
+                                         "\x10",
+                                         "\x12",
+                                         "\x15",
+                                         "\x17",
+                                         "\x19",
+                                         "\x7f",
+                                         "\x07",
+                                         UP,
+                                         DOWN,
+                                         LEFT,
+                                         RIGHT,
+                                         "\x1b"
+                                         "b",
+                                         "\x1b"
+                                         "f",
+                                         "\x1b"
+                                         "d",
+                                         "\x1b\x7f",
+                                         "\x1b[3~",
+                                         "\x1b[H",
+                                         "\x1b[F",
+                                         "\x1b[1;5C",
+                                         "\x1b[200~",
+                                         "\x1b[201~",
+                                         "\x1b",
+                                         "\xe6\x97\xa5",
+                                         "\xe6",
+                                         "\xcc\x81",
+                                         "\xf0\x9f\x87\xa9",
+                                         "\xe2\x80\x8d",
+                                         "\xff",
+                                         "\x00",
+                                         "a long line of many words that has to be broken somewhere ",
+                                         "/undo\r",
+                                         "/retry\r",
+                                         "\x1b[99;99;99~"};
+    unsigned long long random = check_seed();
+    for (int round = 0; round < 3; round++) {
+        START(round ? 7 << round : 0, "--temp", "0", "-n", "1", "--no-history", "--on-overflow", "drop-oldest", "-c",
+              "200");
+        EXPECT("ctx 0/200");
+        for (int i = 0; i < 600; i++) {
+            const char *piece = pieces[check_random(&random) % (sizeof pieces / sizeof *pieces)];
+            send_bytes(piece, *piece ? strlen(piece) : 1);
+            if (i % 20 == 0) arrives("\x01never", 1);
+            if (tty.n > ROOM / 2) tty.n = tty.seen = 0;
+        }
+        type("\x1b[201~\x1b[201~\x07");
+        arrives("\x01never", 1200);
+        for (int i = 0; i < 4; i++) { /* clears what is typed, ends what is joined, then leaves */
+            if (write(tty.master, "\x03", 1) != 1) break;
+            arrives("\x01never", 150);
+        }
+        CHECK(exits(130), "round %d, seed %llu: ends otherwise", round, check_seed());
+    }
+}
+
 int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     setenv("XDG_STATE_HOME", dir[0] == '/' ? dir : "", 1);
@@ -400,6 +475,7 @@ int main(int argc, char **argv) {
         check_interrupt();
         check_typed_ahead();
         check_ends();
+        check_random_keys();
     }
     char sub[600];
     snprintf(sub, sizeof sub, "%s/phi", dir);
