@@ -176,7 +176,9 @@ bench 0 -m $demo -p 2 -n 2 -r 2 -t 1 --compare "$dir/lines.jsonl"
 is columns "$(head -n 1 "$dir/out" | sed 's/.*t\/s |//' | tr -s ' |' ' ')" ' base_ts diff_pct diff_low_pct diff_high_pct '
 is 'rows with a base' "$(grep -c '± [0-9.]* |  *[0-9.]* |  *[-0-9.]* |  *[-0-9.]* |  *[-0-9.]* |$' "$dir/out")" 2
 refuse 1 'base file .*none.json: No such file' -m $demo --compare "$dir/none.json"
-for text in '' '[]' '{"n_prompt": 1' '[{"n_prompt": "x"}]' '[{"samples_ts": [1,]}]' '[{"a": [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}]' 'x' '[{}] x' '[{"a" 1}]' '[{"n_gen": -1}]'; do
+deep=1
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do deep="[$deep]"; done
+for text in '' '[]' '{"n_prompt": 1' '[{"n_prompt": "x"}]' '[{"samples_ts": [1,]}]' "[{\"a\": $deep}]" 'x' '[{}] x' '[{"a" 1}]' '[{"n_gen": -1}]'; do
     printf '%s' "$text" > "$dir/bad.json"
     refuse 2 "compare: .*bad.json is not what bench -o json writes (byte [0-9]*)" -m $demo --compare "$dir/bad.json"
 done
