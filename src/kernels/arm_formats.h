@@ -156,7 +156,9 @@ INLINE int8x16_t arm_iq4(uint8x16_t nibble) {
 /* Bytes 0xff where bits 16*half .. 16*half + 15 of a word are set, in order. */
 INLINE uint8x16_t arm_fifth_bits(const uint8_t *word, int half) {
     static const uint8_t bit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    uint8x16_t b = vcombine_u8(vdup_n_u8(word[2 * half]), vdup_n_u8(word[2 * half + 1]));
+    static const uint8_t from[2][16] = {{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+                                        {2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3}};
+    uint8x16_t b = vqtbl1q_u8(vreinterpretq_u8_u32(vdupq_n_u32(load_u32(word))), vld1q_u8(from[half]));
     return vtstq_u8(b, vld1q_u8(bit));
 }
 

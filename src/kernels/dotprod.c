@@ -29,7 +29,10 @@ INLINE int32x4_t dot16(const struct arm_quad *w, int p, int8x16_t x) {
 
 INLINE int32x4_t dot32_small(const struct arm_quad *w, int8x16_t x0, int8x16_t x1) {
     int32x4_t part[4];
-    for (int i = 0; i < 4; i++) part[i] = vdotq_s32(vdotq_s32(vdupq_n_s32(0), w->w[i][0], x0), w->w[i][1], x1);
+    for (int i = 0; i < 4; i++) part[i] = vdotq_s32(vdupq_n_s32(0), w->w[i][0], x0);
+    /* No instruction: the second half of a row does not stand right behind the first, for which it would wait. */
+    __asm__("" : "+w"(part[0]), "+w"(part[1]), "+w"(part[2]), "+w"(part[3]));
+    for (int i = 0; i < 4; i++) part[i] = vdotq_s32(part[i], w->w[i][1], x1);
     return lanes_of_rows(part);
 }
 
