@@ -478,9 +478,27 @@ INLINE int32x4_t dot32_wide(const struct arm_quad *w, int8x16_t x0, int8x16_t x1
 enum { ROWS_ANY_BYTE = 0 };
 #include "rows.inc"
 
+/* The loops over unpacked blocks, a copy for each kind of block. */
+#define SLAB(NAME, name)                                                                                             \
+    static void slab_##name(const struct phi_matmul *m, int r0, int end, size_t size) {                              \
+        rows_slab(m, PHI_##NAME, r0, end, size);                                                                     \
+    }
+SLAB(Q4_0, q4_0)
+SLAB(Q4_1, q4_1)
+SLAB(Q5_1, q5_1)
+SLAB(Q8_0, q8_0)
+SLAB(Q2_K, q2_k)
+SLAB(Q4_K, q4_k)
+SLAB(Q5_K, q5_k)
+SLAB(Q6_K, q6_k)
+SLAB(IQ4_XS, iq4_xs)
+#define slab_q5_0 slab_q4_0
+#define slab_iq4_nl slab_q8_0
+#define slab_q3_k slab_q6_k
+
 #define MATMUL(NAME, name)                                                                                           \
     static void matmul_##name(const struct phi_matmul *m) {                                                          \
-        rows_matmul(m, PHI_##NAME);                                                                                  \
+        rows_matmul(m, PHI_##NAME, slab_##name);                                                                     \
     }
 ARM_FORMATS(MATMUL)
 
