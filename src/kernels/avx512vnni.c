@@ -339,6 +339,55 @@ static INLINE float lanes_tree(struct lanes x) {
 
 #include "lanes.inc"
 
+/* ---- Scores of the int8 cache: a vector holds four dimensions of 16 keys, as vpdpbusd wants them ---- */
+
+static INLINE int sum_32(const int8_t *q) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)q);
+    v = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), v);
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+/* Dimensions 32b .. 32b+31 of n queries from query i, all keys. Keys become unsigned, as weights with a sign do. The
+ * float sums wait in the scores for the next dimensions. */
+static INLINE void scores_q8_block(const struct phi_scores *a, int i, int b, const int n) {
+    const size_t n_scale = (size_t)a->hd / 32, bytes = PHI_KEY_GROUP * phi_cache_bytes(PHI_CACHE_Q8_0, a->hd);
+    const uint8_t *group = a->key;
+    const int8_t *q[LANES_QUERIES];
+    __m512i start[LANES_QUERIES];
+    UNROLL for (int j = 0; j < n; j++) {
+        q[j] = a->q8 + (size_t)(i + j) * (size_t)a->hd + 32 * b;
+        start[j] = _mm512_set1_epi32(-128 * sum_32(q[j]));
+    }
+    for (int g = 0; g < a->n_group; g++, group += bytes) {
+        const uint8_t *key = group + 32 * PHI_KEY_GROUP * b;
+        __m512i s[LANES_QUERIES];
+        UNROLL for (int j = 0; j < n; j++) s[j] = start[j];
+        UNROLL for (int d = 0; d < 8; d++) {
+            __m512i k = _mm512_xor_si512(_mm512_loadu_si512(key + 64 * d), _mm512_set1_epi8((char)0x80));
+            UNROLL for (int j = 0; j < n; j++) s[j] =
+                _mm512_dpbusd_epi32(s[j], k, _mm512_set1_epi32((int)load_u32((const uint8_t *)q[j] + 4 * d)));
+        }
+        struct lanes dk = lanes_from_f16(group + a->hd * PHI_KEY_GROUP + b * 2 * PHI_KEY_GROUP);
+        UNROLL for (int j = 0; j < n; j++) {
+            float *score = a->score + (size_t)(i + j) * a->ld_score + (size_t)g * PHI_KEY_GROUP;
+            struct lanes d = lanes_mul(dk, lanes_set(a->q8_scale[(size_t)(i + j) * n_scale + (size_t)b]));
+            struct lanes acc = b ? lanes_load(score) : lanes_set(0);
+            acc = lanes_fma(d, (struct lanes){_mm512_cvtepi32_ps(s[j])}, acc);
+            lanes_store(score, b + 1 == (int)n_scale ? lanes_mul(acc, lanes_set(a->scale)) : acc);
+        }
+    }
+}
+
+static void scores_q8_0(const struct phi_scores *a) {
+    for (int b = 0; b < a->hd / 32; b++) {
+        int i = 0;
+        for (; i + LANES_QUERIES <= a->n_query; i += LANES_QUERIES) scores_q8_block(a, i, b, LANES_QUERIES);
+        for (; i < a->n_query; i++) scores_q8_block(a, i, b, 1);
+    }
+}
+
 const struct phi_kernels phi_kernels_avx512vnni = {
     .name = "avx512vnni",
     .scratch_per_k = SLAB_SCRATCH_PER_K,
@@ -365,7 +414,7 @@ const struct phi_kernels phi_kernels_avx512vnni = {
     .swiglu = swiglu,
     .add = add,
     .f16_from_f32 = to_f16,
-    .scores = {scores_f32, scores_f16, NULL},
+    .scores = {scores_f32, scores_f16, scores_q8_0},
     .softmax = softmax,
     .values = {values_f32, values_f16, values_q8_0},
     .fold = fold,
