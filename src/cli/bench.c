@@ -1,24 +1,40 @@
-/* phi bench: tokens per second, in the table that llama-bench prints. Only the model's evaluation is timed: the ids
- * are random, nothing is tokenized or sampled. */
+/* phi bench: tokens per second, with the options and formats of llama-bench, and how far the machine's limits are.
+ * Only the model's evaluation is timed: the ids are random, nothing is tokenized or sampled. Every test has a session
+ * of its own. What is printed is the business of bench_output.c. */
+#include "bench.h"
 #include "commands.h"
 #include "model_file.h"
+#include "synthetic_model.h"
+#include "../cores.h"
+#include "../limits.h"
 #include "../memory.h"
 
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { N_COLUMN = 9 };
+enum { N_PROBE = 5 }; /* measurements of the machine during a test; the medians count */
 
 struct bench {
     const struct cli_options *o;
     const phi_model *model;
-    phi_session *session;
     struct phi_model_info info;
-    int n_threads;
-    int32_t *ids;  /* as many as the longest test needs */
-    double *rates; /* one for each repetition */
+    struct bench_output output[2]; /* stdout, stderr */
+    struct bench_bases bases;
+    bool probes;
+    int32_t *ids;
+    int n_test, n_done; /* for --progress */
+};
+
+/* A test while it runs. */
+struct run {
+    const struct bench *bench;
+    struct bench_test test;
+    phi_session *session;
+    double *seconds, *first_token, *token_seconds; /* [repetitions], [repetitions], [repetitions * n_gen] */
+    double bandwidth[N_PROBE], peak[N_PROBE];
+    size_t n_token;
+    int n_rep, n_probe;
 };
 
 static int stop_when_interrupted(void *user, size_t done, size_t total) {
@@ -26,197 +42,302 @@ static int stop_when_interrupted(void *user, size_t done, size_t total) {
     return cli_interrupted();
 }
 
-/* All n ids in passes of the session's size (prompt), or one by one (generation), from an empty context. */
-static int run_once(struct bench *b, bool prompt, int n, double *seconds) {
+static int eval(struct run *run, size_t first, size_t n) {
     phi_error err = {""};
-    int status = phi_session_rewind(b->session, 0, &err);
-    double began = cli_seconds();
-    if (!status && prompt)
-        status = phi_session_eval(b->session, b->ids, (size_t)n, stop_when_interrupted, NULL, &err);
-    for (int i = 0; !prompt && !status && i < n && !cli_interrupted(); i++)
-        status = phi_session_eval(b->session, b->ids + i, 1, NULL, NULL, &err);
-    *seconds = cli_seconds() - began;
+    int status = phi_session_eval(run->session, run->bench->ids + first, n, stop_when_interrupted, NULL, &err);
     return status ? cli_fail_with(status, &err) : CLI_OK;
 }
 
-/* ---- The table, with the columns and widths of llama-bench ---- */
-
-struct column {
-    const char *name;
-    int width; /* negative: left-aligned */
-    char text[128];
-};
-
-struct table {
-    int n;
-    struct column column[N_COLUMN];
-};
-
-static void add(struct table *t, const char *name, int width, const char *fmt, ...) PHI_PRINTF(4, 5);
-static void add(struct table *t, const char *name, int width, const char *fmt, ...) {
-    struct column *c = &t->column[t->n++];
-    va_list args;
-    va_start(args, fmt);
-    c->name = name;
-    c->width = width;
-    vsnprintf(c->text, sizeof c->text, fmt, args);
-    va_end(args);
+/* The context holds the first `depth` ids again, however far the last repetition went. */
+static int go_back(struct run *run, size_t depth, size_t end) {
+    phi_error err = {""};
+    size_t held = phi_session_n_past(run->session);
+    size_t keep = held >= depth && phi_limits_rewinds(run->session, depth, end) ? depth : 0;
+    int status = phi_session_rewind(run->session, keep, &err);
+    if (status) return cli_fail_with(status, &err);
+    return keep == depth ? CLI_OK : eval(run, 0, depth);
 }
 
-/* 3B and 14B: the names of the family's members by their layers, as llama.cpp says. */
-static void size_name(const struct phi_model_info *m, char out[32]) {
-    double millions = (double)m->n_params / 1e6;
-    if (m->n_layer == 32 && millions >= 1000)
-        snprintf(out, 32, "3B");
-    else if (m->n_layer == 40 && millions >= 1000)
-        snprintf(out, 32, "14B");
-    else if (millions >= 1000)
-        snprintf(out, 32, "%.1fB", millions / 1e3);
-    else
-        snprintf(out, 32, "%.1fM", millions);
-}
-
-static void fill(const struct bench *b, const char *test, double mean, double deviation, struct table *t) {
-    const struct phi_model_info *m = &b->info;
-    bool large = m->tensor_bytes >= 1ull << 30, many = m->n_params >= 1000000000;
-    const struct phi_session_options *o = &b->o->session;
-    char size[32];
-    size_name(m, size);
-    t->n = 0;
-    add(t, "model", -30, "%s %s %s", m->architecture, size, m->type);
-    add(t, "size", 10, "%.2f %s", (double)m->tensor_bytes / (large ? 1073741824.0 : 1048576.0),
-        large ? "GiB" : "MiB");
-    add(t, "params", 10, "%.2f %s", (double)m->n_params / (many ? 1e9 : 1e6), many ? "B" : "M");
-    add(t, "backend", -10, "CPU");
-    add(t, "threads", 7, "%d", b->n_threads);
-    if (o->type_k != PHI_KV_F16) add(t, "type_k", 6, "%s", cli_kv_name(o->type_k));
-    if (o->type_v != PHI_KV_F16) add(t, "type_v", 6, "%s", cli_kv_name(o->type_v));
-    add(t, "test", 15, "%s", test);
-    add(t, "t/s", 20, "%.2f \xc2\xb1 %.2f", mean, deviation);
-}
-
-static void put_header(const struct bench *b) {
-    static const char dashes[] = "------------------------------";
-    struct table t;
-    fill(b, "", 0, 0, &t);
-    cli_put("|", 1);
-    for (int i = 0; i < t.n; i++) cli_putf(" %*s |", t.column[i].width, t.column[i].name);
-    cli_put("\n|", 2);
-    for (int i = 0; i < t.n; i++) {
-        int width = t.column[i].width;
-        cli_putf(" %.*s%s |", (width < 0 ? -width : width) - 1, dashes, width < 0 ? "-" : ":");
+/* Measure the machine while the test goes on: as many times as are due after `done` of `total` steps. */
+static void probe(struct run *run, size_t done, size_t total) {
+    if (!run->bench->probes) return;
+    while (run->n_probe < N_PROBE && (size_t)run->n_probe * total < N_PROBE * done) {
+        uint64_t sum;
+        double seconds = phi_limits_read(run->session, &sum);
+        double bytes = (double)phi_limits_weight_bytes(run->bench->model);
+        run->bandwidth[run->n_probe] = seconds > 0 ? bytes / seconds : 0;
+        run->peak[run->n_probe++] = phi_limits_peak(run->session);
     }
-    cli_put("\n", 1);
-    cli_flush();
 }
 
-static void put_row(const struct bench *b, const char *test, double mean, double deviation) {
-    struct table t;
-    fill(b, test, mean, deviation, &t);
-    cli_put("|", 1);
-    for (int i = 0; i < t.n; i++) /* the last column's plus-minus has two bytes and one place */
-        cli_putf(" %*s |", t.column[i].width + (i == t.n - 1), t.column[i].text);
-    cli_put("\n", 1);
-    cli_flush();
+static int warm_up(struct run *run) {
+    const struct bench_test *t = &run->test;
+    int status = eval(run, 0, (size_t)t->n_prompt);
+    if (!status && t->n_gen && !cli_interrupted()) status = eval(run, (size_t)t->n_prompt, 1);
+    return status;
 }
 
-static int run_test(struct bench *b, bool prompt, int n) {
-    char test[32];
-    double sum = 0, squares = 0, seconds;
-    int count = b->o->repetitions;
-    snprintf(test, sizeof test, "%s%d", prompt ? "pp" : "tg", n);
+/* One repetition. Only what is between two looks at the clock counts. */
+static int run_once(struct run *run) {
+    const struct bench_test *t = &run->test;
+    size_t at = (size_t)t->n_depth, prompt = (size_t)t->n_prompt, gen = (size_t)t->n_gen;
+    size_t steps = gen ? gen : 1, total = steps * (size_t)run->bench->o->repetitions;
+    int status = go_back(run, at, at + prompt + gen);
+    double sum = 0, began = cli_seconds();
+    if (status || cli_interrupted()) return status;
+    if (prompt) {
+        status = eval(run, at, prompt);
+        run->first_token[run->n_rep] = sum = cli_seconds() - began;
+        if (!gen) probe(run, (size_t)run->n_rep + 1, total);
+    }
+    for (size_t i = 0; i < gen && !status && !cli_interrupted(); i++) {
+        began = cli_seconds();
+        status = eval(run, at + prompt + i, 1);
+        double seconds = cli_seconds() - began;
+        sum += seconds;
+        if (!prompt && i == 0) run->first_token[run->n_rep] = seconds;
+        run->token_seconds[run->n_token++] = seconds;
+        probe(run, run->n_token, total);
+    }
+    run->seconds[run->n_rep++] = sum;
+    return status;
+}
+
+/* Bytes that a repetition reads at least: every pass the weights, and the keys and values that its tokens see. */
+static double bytes_read(const struct run *run, int n_ubatch) {
+    const struct bench_test *t = &run->test;
+    double weights = (double)phi_limits_weight_bytes(run->bench->model), sum = 0;
+    size_t at = (size_t)t->n_depth, end = at + (size_t)t->n_prompt;
+    while (at < end) {
+        size_t n = end - at < (size_t)n_ubatch ? end - at : (size_t)n_ubatch;
+        sum += weights + (double)phi_limits_cache_bytes(run->session, at, n);
+        at += n;
+    }
+    for (int i = 0; i < t->n_gen; i++, at++) sum += weights + (double)phi_limits_cache_bytes(run->session, at, 1);
+    return sum;
+}
+
+static void put_rows(struct bench *b, struct run *run, const char *when) {
+    struct phi_session_info info;
+    phi_session_get_info(run->session, &info);
+    struct bench_result r = {.test = run->test,
+                             .isa = info.isa,
+                             .seconds = run->seconds,
+                             .n = run->n_rep,
+                             .token_seconds = run->token_seconds,
+                             .n_token = run->n_token,
+                             .kv_bytes = info.kv_bytes,
+                             .probed = run->n_probe > 0};
+    snprintf(r.time, sizeof r.time, "%s", when);
+    r.test.n_threads = run->test.n_gen ? info.n_threads : info.n_threads_batch;
+    r.first_token = bench_median(run->first_token, (size_t)run->n_rep);
+    if (run->n_token) bench_median(run->token_seconds, run->n_token); /* sorts */
+    if (r.probed) r.bandwidth = bench_median(run->bandwidth, (size_t)run->n_probe);
+    if (r.probed) r.peak = bench_median(run->peak, (size_t)run->n_probe);
+    r.bytes = bytes_read(run, info.n_ubatch);
+    r.operations = phi_limits_operations(b->model) * (run->test.n_prompt + run->test.n_gen);
+    r.base = bench_bases_find(&b->bases, &r.test);
+    for (int i = 0; i < 2; i++) bench_output_row(&b->output[i], &r);
+}
+
+static void progress(const struct bench *b, const struct run *run, const char *what, int n) {
+    char name[64], times[32] = "";
+    if (!b->o->bench_progress) return;
+    bench_test_name(&run->test, name);
+    if (n) snprintf(times, sizeof times, " %d of %d", n, b->o->repetitions);
+    cli_note("test %d of %d: %s: %s%s", b->n_done + 1, b->n_test, name, what, times);
+}
+
+static int measure(struct bench *b, struct run *run) {
+    char when[24];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    int status = CLI_OK;
     if (!b->o->no_warmup) {
-        int status = run_once(b, prompt, prompt ? n : 1, &seconds);
-        if (status) return status;
+        progress(b, run, "warm-up", 0);
+        status = warm_up(run);
     }
-    for (int r = 0; r < count; r++) {
-        int status = run_once(b, prompt, n, &seconds);
-        if (status || cli_interrupted()) return status;
-        b->rates[r] = seconds > 0 ? n / seconds : 0;
-        sum += b->rates[r];
+    for (int i = 0; i < b->o->repetitions && !status && !cli_interrupted(); i++) {
+        progress(b, run, "run", i + 1);
+        status = run_once(run);
     }
-    for (int r = 0; r < count; r++) squares += (b->rates[r] - sum / count) * (b->rates[r] - sum / count);
-    put_row(b, test, sum / count, count > 1 ? sqrt(squares / (count - 1)) : 0);
+    if (status || cli_interrupted()) return status;
+    put_rows(b, run, when);
     return cli_output_status();
 }
 
-static int run_tests(struct bench *b) {
-    const struct cli_list *p = &b->o->bench_prompt, *g = &b->o->bench_gen;
-    int status = CLI_OK;
-    for (int i = 0; i < p->n && !status && !cli_interrupted(); i++)
-        if (p->value[i]) status = run_test(b, true, p->value[i]);
-    for (int i = 0; i < g->n && !status && !cli_interrupted(); i++)
-        if (g->value[i]) status = run_test(b, false, g->value[i]);
-    return status;
+static void delay(float seconds) {
+    struct timespec t = {(time_t)seconds, (long)((seconds - (float)(time_t)seconds) * 1e9f)};
+    if (seconds > 0 && !cli_interrupted()) nanosleep(&t, NULL);
 }
 
-static int longest(const struct cli_options *o) {
-    int most = 0;
-    for (int i = 0; i < o->bench_prompt.n; i++)
-        most = o->bench_prompt.value[i] > most ? o->bench_prompt.value[i] : most;
-    for (int i = 0; i < o->bench_gen.n; i++) most = o->bench_gen.value[i] > most ? o->bench_gen.value[i] : most;
-    return most;
-}
-
-static int for_threads(struct bench *b, int n_threads, int n_ctx) {
+static int run_test(struct bench *b, const struct bench_test *t) {
     struct cli_options o = *b->o;
-    struct phi_session_info info;
-    o.session.n_threads = o.session.n_threads_batch = n_threads;
-    int status = cli_session_open(&o, b->model, n_ctx, &b->session);
-    if (status) return status;
-    phi_session_get_info(b->session, &info);
-    b->n_threads = info.n_threads;
-    status = run_tests(b);
-    phi_session_close(b->session);
-    b->session = NULL;
+    struct run run = {.bench = b, .test = *t};
+    size_t n = (size_t)o.repetitions;
+    o.session.n_ubatch = t->n_ubatch < t->n_batch ? t->n_ubatch : t->n_batch;
+    o.session.n_threads = o.session.n_threads_batch = t->n_threads;
+    o.session.type_k = t->type_k;
+    o.session.type_v = t->type_v;
+    delay(o.bench_delay);
+    run.seconds = phi_alloc(n, sizeof *run.seconds);
+    run.first_token = phi_alloc(n, sizeof *run.first_token);
+    run.token_seconds = phi_alloc(n * (size_t)(t->n_gen ? t->n_gen : 1), sizeof *run.token_seconds);
+    int status = run.seconds && run.first_token && run.token_seconds
+                     ? cli_session_open(&o, b->model, t->n_depth + t->n_prompt + t->n_gen, &run.session)
+                     : cli_fail(CLI_MEMORY, "not enough memory for %d repetitions", o.repetitions);
+    if (!status) status = measure(b, &run);
+    b->n_done++;
+    phi_session_close(run.session);
+    phi_free(run.seconds);
+    phi_free(run.first_token);
+    phi_free(run.token_seconds);
     return status;
 }
 
-/* "build: COMMIT (VERSION)", the version as one number: 0.1.0 is 100. */
-static void put_build(void) {
-    const char *commit = strchr(phi_version(), '(');
-    int a = 0, b = 0, c = 0;
-    size_t n = commit ? strcspn(commit + 1, ",)") : 0;
-    sscanf(PHI_VERSION, "%d.%d.%d", &a, &b, &c);
-    bool known = n > 0 && n <= 12 && commit[1 + n] == ','; /* without a commit the compiler stands in the brackets */
-    cli_putf("\nbuild: %.*s (%d)\n", known ? (int)n : 7, known ? commit + 1 : "unknown", a * 10000 + b * 100 + c);
+/* ---- The list of tests, in llama-bench's order ---- */
+
+typedef int test_fn(struct bench *b, const struct bench_test *t);
+
+static int each_length(struct bench *b, struct bench_test *t, test_fn *fn) {
+    const struct cli_options *o = b->o;
+    int status = CLI_OK;
+    t->n_gen = 0;
+    for (int i = 0; i < o->bench_prompt.n && !status && !cli_interrupted(); i++)
+        if ((t->n_prompt = o->bench_prompt.value[i])) status = fn(b, t);
+    t->n_prompt = 0;
+    for (int i = 0; i < o->bench_gen.n && !status && !cli_interrupted(); i++)
+        if ((t->n_gen = o->bench_gen.value[i])) status = fn(b, t);
+    for (int i = 0; i < o->bench_pairs.n && !status && !cli_interrupted(); i++) {
+        t->n_prompt = o->bench_pairs.first[i];
+        t->n_gen = o->bench_pairs.second[i];
+        if (t->n_prompt || t->n_gen) status = fn(b, t);
+    }
+    return status;
 }
 
-static int measure(struct bench *b) {
-    int n = longest(b->o);
-    if (n == 0) return cli_fail(CLI_USAGE, "there is no test: both -p and -n are 0");
-    phi_model_get_info(b->model, &b->info);
-    if (n > b->info.n_ctx_train)
-        return cli_fail(CLI_CONTEXT, "a test of %d tokens does not fit, the model's context holds %d", n,
-                        b->info.n_ctx_train);
-    b->ids = phi_alloc((size_t)n, sizeof *b->ids);
-    b->rates = phi_alloc((size_t)b->o->repetitions, sizeof *b->rates);
-    if (!b->ids || !b->rates) return cli_fail(CLI_MEMORY, "not enough memory for a test of %d tokens", n);
-    uint32_t state = 1; /* the same ids every time: xorshift32 */
-    for (int i = 0; i < n; i++) {
+static int each_test(struct bench *b, test_fn *fn) {
+    static const struct cli_list usual = {1, {-1}};
+    const struct cli_options *o = b->o;
+    const struct cli_list *list[] = {&o->bench_batch,
+                                     &o->bench_ubatch,
+                                     &o->bench_type_k,
+                                     &o->bench_type_v,
+                                     o->bench_threads.n ? &o->bench_threads : &usual,
+                                     &o->bench_depth};
+    enum { N_LIST = sizeof list / sizeof *list };
+    int at[N_LIST] = {0}, status = CLI_OK;
+    for (int k = 0; k >= 0 && !status && !cli_interrupted();) { /* like a counter: the last list turns fastest */
+        int v[N_LIST];
+        for (int i = 0; i < N_LIST; i++) v[i] = list[i]->value[at[i]];
+        struct bench_test t = {.n_batch = v[0],
+                               .n_ubatch = v[1],
+                               .type_k = (enum phi_kv_type)v[2],
+                               .type_v = (enum phi_kv_type)v[3],
+                               .n_threads = v[4],
+                               .n_depth = v[5]};
+        status = each_length(b, &t, fn);
+        for (k = N_LIST - 1; k >= 0 && ++at[k] == list[k]->n; k--) at[k] = 0;
+    }
+    return status;
+}
+
+static int check_length(struct bench *b, const struct bench_test *t) {
+    int64_t n = (int64_t)t->n_depth + t->n_prompt + t->n_gen;
+    b->n_test++;
+    if (n <= b->info.n_ctx_train) return CLI_OK;
+    return cli_fail(CLI_CONTEXT, "a test of %lld tokens does not fit, the model's context holds %d", (long long)n,
+                    b->info.n_ctx_train);
+}
+
+/* The same ids every time, one for each place of the context: xorshift32. */
+static int make_ids(struct bench *b) {
+    size_t n = (size_t)b->info.n_ctx_train;
+    uint32_t state = 1;
+    b->ids = phi_alloc(n, sizeof *b->ids);
+    if (!b->ids) return cli_fail(CLI_MEMORY, "not enough memory for %zu token ids", n);
+    for (size_t i = 0; i < n; i++) {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
         b->ids[i] = (int32_t)(state % (uint32_t)b->info.n_vocab);
     }
-    put_header(b);
-    const struct cli_list *t = &b->o->bench_threads;
-    int status = t->n ? CLI_OK : for_threads(b, -1, n);
-    for (int i = 0; i < t->n && !status && !cli_interrupted(); i++) status = for_threads(b, t->value[i], n);
-    if (!status && !cli_interrupted()) put_build();
-    return status ? status : cli_output_status();
+    return CLI_OK;
+}
+
+/* ---- The command ---- */
+
+static int check_options(const struct cli_options *o, struct bench *b) {
+    if (o->bench_format && !bench_format_find(o->bench_format, &b->output[0].format))
+        return cli_fail(CLI_USAGE, "-o: '%s' is not a format (md, csv, json, jsonl)", o->bench_format);
+    if (o->bench_format_err && !bench_format_find(o->bench_format_err, &b->output[1].format))
+        return cli_fail(CLI_USAGE, "-oe: '%s' is not a format (md, csv, json, jsonl)", o->bench_format_err);
+    if (o->bench_synthetic && o->model)
+        return cli_fail(CLI_USAGE, "--synthetic makes a model; -m does not go with it");
+    if (o->bench_tune && o->bench_sustained > 0)
+        return cli_fail(CLI_USAGE, "--tune and --sustained are two measurements; give one of them");
+    if ((o->bench_tune || o->bench_sustained > 0) && (o->bench_format_err || o->bench_base))
+        return cli_fail(CLI_USAGE, "-oe and --compare do not go with --tune and --sustained");
+    if (o->bench_tune && o->bench_format) return cli_fail(CLI_USAGE, "-o does not go with --tune");
+    return o->bench_synthetic ? cli_synthetic_check(o->bench_synthetic) : CLI_OK;
+}
+
+/* More threads than cores: said once, not for every test. */
+static void warn_of_threads(const struct cli_options *o) {
+    int cores = phi_cores_allowed();
+    for (int i = 0; i < o->bench_threads.n && !o->force_threads; i++)
+        if (o->bench_threads.value[i] > cores) {
+            cli_warn("--threads: %d lowered to %d, the number of cores (--force-threads keeps it)",
+                     o->bench_threads.value[i], cores);
+            return;
+        }
+}
+
+static int run_tests(struct bench *b) {
+    const struct cli_options *o = b->o;
+    int status = each_test(b, check_length);
+    if (status) return status;
+    if (!b->n_test) return cli_fail(CLI_USAGE, "there is no test: -p and -n are 0, and there is no -pg");
+    warn_of_threads(o);
+    b->probes = o->bench_extra || b->output[0].format >= BENCH_JSON || b->output[1].format >= BENCH_JSON;
+    status = each_test(b, run_test);
+    if (status || cli_interrupted()) return status;
+    for (int i = 0; i < 2; i++) bench_output_end(&b->output[i]);
+    return cli_output_status();
+}
+
+static int measure_model(struct bench *b, const char *name) {
+    const struct cli_options *o = b->o;
+    phi_model_get_info(b->model, &b->info);
+    for (int i = 0; i < 2; i++) {
+        b->output[i].o = o;
+        b->output[i].model = &b->info;
+        b->output[i].model_file = name;
+        b->output[i].compares = o->bench_base != NULL;
+    }
+    int status = make_ids(b);
+    if (!status && o->bench_tune) return bench_tune(o, b->model, b->ids);
+    if (!status && o->bench_sustained > 0) return bench_sustained(o, b->model, b->ids);
+    return status ? status : run_tests(b);
 }
 
 int cli_bench(const struct cli_options *o) {
-    struct cli_model_file file;
+    struct cli_model_file file = {.why = ""};
+    struct bench b = {.o = o, .output = {{.format = BENCH_MD}, {.format = BENCH_NONE, .to_stderr = true}}};
     phi_model *model = NULL;
-    int status = cli_model_open(o, true, &file, &model);
-    if (status) return status;
-    struct bench b = {.o = o, .model = model};
-    cli_model_announce(&file);
-    status = measure(&b);
+    int status = check_options(o, &b);
+    if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b.bases);
+    if (!status && !cli_interrupted())
+        status = o->bench_synthetic ? cli_synthetic_open(o->bench_synthetic, &model)
+                                    : cli_model_open(o, true, &file, &model);
+    if (!status && model) {
+        if (!o->bench_synthetic) cli_model_announce(&file);
+        b.model = model;
+        status = measure_model(&b, o->bench_synthetic ? o->bench_synthetic : file.path);
+    }
     phi_free(b.ids);
-    phi_free(b.rates);
+    bench_bases_free(&b.bases);
     phi_model_close(model);
     return status;
 }

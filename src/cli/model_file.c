@@ -3,6 +3,7 @@
  * then argv[0]. */
 #include "model_file.h"
 #include "storage.h"
+#include "tune.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -132,8 +133,15 @@ void cli_model_announce(const struct cli_model_file *file) {
 
 int cli_session_open(const struct cli_options *o, const phi_model *model, int n_ctx, phi_session **session) {
     struct phi_session_options options = o->session;
+    struct phi_model_info model_info;
+    struct cli_tune tune;
     phi_error err = {""};
+    phi_model_get_info(model, &model_info);
     if (n_ctx) options.n_ctx = n_ctx;
+    if (options.n_threads < 0 && cli_tune_load(model_info.tensor_bytes, &tune)) {
+        options.n_threads = tune.n_threads;
+        if (options.n_threads_batch < 0) options.n_threads_batch = tune.n_threads_batch;
+    }
     int status = phi_session_open(model, &options, session, &err);
     if (status) return cli_fail_with(status, &err);
     struct phi_session_info info;

@@ -19,7 +19,9 @@ enum kind {
     REAL,       /* float in lowest..highest */
     REAL_ABOVE, /* float, lowest < value <= highest */
     LIST,       /* struct cli_list, each value in lowest..highest */
+    PAIRS,      /* struct cli_pairs, "P,G"; each one is added */
     KV,         /* enum phi_kv_type */
+    KV_LIST,    /* struct cli_list of them */
     WINDOW,     /* int in lowest..highest, or "off" for 0 */
     ISA,        /* const char *: a name of phi_isa_names() */
     FORMAT,     /* const char *: a name of phi_chat_formats() */
@@ -187,6 +189,32 @@ static int read_kv(const char *name, const char *value, enum phi_kv_type *v) {
     return cli_fail(CLI_USAGE, "%s: '%s' is not a cache type (f32, f16, q8_0)", name, value);
 }
 
+static int read_kv_list(const char *name, const char *value, struct cli_list *v) {
+    v->n = 0;
+    for (const char *at = value;; at++) {
+        size_t n = strcspn(at, ",");
+        char word[16];
+        enum phi_kv_type type = PHI_KV_F16;
+        snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : (int)sizeof word - 1, at);
+        int status = read_kv(name, word, &type);
+        if (status) return status;
+        if (v->n == CLI_LIST_MAX) return cli_fail(CLI_USAGE, "%s: more than %d types", name, CLI_LIST_MAX);
+        v->value[v->n++] = (int)type;
+        at += n;
+        if (!*at) return CLI_OK;
+    }
+}
+
+static int read_pair(const char *name, const char *value, struct cli_pairs *v) {
+    struct cli_list list;
+    if (!cli_parse_list(value, &list) || list.n != 2 || strchr(value, '-'))
+        return cli_fail(CLI_USAGE, "%s: '%s' is not two whole numbers like 512,128", name, value);
+    if (v->n == CLI_PAIRS_MAX) return cli_fail(CLI_USAGE, "%s: given more than %d times", name, CLI_PAIRS_MAX);
+    v->first[v->n] = list.value[0];
+    v->second[v->n++] = list.value[1];
+    return CLI_OK;
+}
+
 static int read_value(struct cli_options *o, const struct row *row, const char *name, const char *value) {
     void *field = (char *)o + row->at;
     int64_t v = 0;
@@ -219,6 +247,12 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
     case WINDOW:
         if (strcmp(value, "off") != 0) status = read_integer(row, name, value, &v);
         *(int *)field = (int)v;
+        break;
+    case PAIRS:
+        status = read_pair(name, value, field);
+        break;
+    case KV_LIST:
+        status = read_kv_list(name, value, field);
         break;
     case KV:
         status = read_kv(name, value, field);
@@ -319,6 +353,10 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->repetitions = 5;
     o->bench_prompt = (struct cli_list){1, {512}};
     o->bench_gen = (struct cli_list){1, {128}};
+    o->bench_depth = (struct cli_list){1, {0}};
+    o->bench_batch = (struct cli_list){1, {2048}};
+    o->bench_ubatch = (struct cli_list){1, {512}};
+    o->bench_type_k = o->bench_type_v = (struct cli_list){1, {PHI_KV_F16}};
     o->parse_special = -1;
     o->escape = 1;
 }

@@ -18,6 +18,11 @@ struct cli_list {
 
 enum cli_overflow { CLI_OVERFLOW_ERROR, CLI_OVERFLOW_DROP, CLI_OVERFLOW_STOP }; /* in the order of options.def */
 
+enum { CLI_PAIRS_MAX = 16 };
+struct cli_pairs {
+    int n, first[CLI_PAIRS_MAX], second[CLI_PAIRS_MAX];
+};
+
 struct cli_options {
     const char *program; /* argv[0] */
     enum cli_command command;
@@ -27,7 +32,12 @@ struct cli_options {
     struct phi_sampler_options sampler; /* the seed too */
     int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
     int64_t seed;
-    struct cli_list bench_prompt, bench_gen, bench_threads;
+    struct cli_list bench_prompt, bench_gen, bench_threads, bench_depth, bench_batch, bench_ubatch;
+    struct cli_list bench_type_k, bench_type_v; /* of enum phi_kv_type */
+    struct cli_pairs bench_pairs;               /* prompt and generated tokens of one test */
+    const char *bench_format, *bench_format_err, *bench_base, *bench_synthetic;
+    float bench_delay, bench_sustained; /* seconds */
+    int bench_extra, bench_tune, bench_progress;
     int parse_special; /* -1: as the command's default */
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;

@@ -1,0 +1,83 @@
+/* The file in which the thread counts of --tune are kept, five lines:
+ *
+ *     cores 8
+ *     threads 4
+ *     threads_batch 8
+ *     weights 2175438336
+ *     cpu Cortex-X4
+ *
+ * They hold for the CPU, the number of cores and about the size of model that they were measured with, and for no
+ * others: a model that fits into the caches has another best count than one that does not. */
+#include "tune.h"
+#include "bench.h"
+#include "../cores.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 1024 };
+
+/* $XDG_CONFIG_HOME, else ~/.config, as the XDG rules say: a path that does not begin with a slash counts as absent.
+ */
+static bool place(char folder[2][1024], char path[1100]) {
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (config && *config == '/')
+        n = snprintf(folder[0], 1024, "%s", config);
+    else if (home && *home == '/')
+        n = snprintf(folder[0], 1024, "%s/.config", home);
+    if (n < 0 || n >= 1000) return false;
+    snprintf(folder[1], 1024, "%.1000s/phi", folder[0]);
+    snprintf(path, 1100, "%s/tune", folder[1]);
+    return true;
+}
+
+/* Lines of the file; false: one is missing or no number. */
+static bool read_lines(FILE *f, int *cores, struct cli_tune *t, char cpu[128]) {
+    bool good = fscanf(f, "cores %d threads %d threads_batch %d weights %llu cpu ", cores, &t->n_threads,
+                       &t->n_threads_batch, &t->weights) == 4;
+    good = good && fgets(cpu, 128, f) && t->n_threads >= 1 && t->n_threads <= MAX_THREADS &&
+           t->n_threads_batch >= 1 && t->n_threads_batch <= MAX_THREADS;
+    if (good) cpu[strcspn(cpu, "\n")] = 0;
+    return good;
+}
+
+bool cli_tune_load(unsigned long long weights, struct cli_tune *out) {
+    char folder[2][1024], path[1100], cpu[128], now[128];
+    int cores = 0;
+    FILE *f = place(folder, path) ? fopen(path, "re") : NULL;
+    if (!f) return false;
+    bool good = read_lines(f, &cores, out, cpu);
+    fclose(f);
+    if (!good) cli_warn("%s is damaged and ignored; bench --tune writes it again", path);
+    bench_cpu_name(now);
+    return good && cores == phi_cores_allowed() && strcmp(cpu, now) == 0 && weights / 4 <= out->weights &&
+           out->weights / 4 <= weights;
+}
+
+int cli_tune_store(const struct cli_tune *tune) {
+    char folder[2][1024], path[1100], part[1120], cpu[128];
+    if (!place(folder, path))
+        return cli_fail(CLI_OUTPUT, "no place to keep the thread counts: set XDG_CONFIG_HOME or HOME to a folder");
+    bench_cpu_name(cpu);
+    for (int i = 0; i < 2; i++)
+        if (mkdir(folder[i], 0700) != 0 && errno != EEXIST)
+            return cli_fail(CLI_OUTPUT, "cannot make the folder %s: %s", folder[i], strerror(errno));
+    snprintf(part, sizeof part, "%s.part", path);
+    FILE *f = fopen(part, "we");
+    if (!f) return cli_fail(CLI_OUTPUT, "cannot write %s: %s", part, strerror(errno));
+    bool good = fprintf(f, "cores %d\nthreads %d\nthreads_batch %d\nweights %llu\ncpu %s\n", phi_cores_allowed(),
+                        tune->n_threads, tune->n_threads_batch, tune->weights, cpu) > 0;
+    good = fclose(f) == 0 && good;
+    if (!good || rename(part, path) != 0) {
+        int cause = errno;
+        unlink(part);
+        return cli_fail(CLI_OUTPUT, "write to %s failed: %s", path, strerror(cause));
+    }
+    cli_note("kept in %s", path);
+    return CLI_OK;
+}
