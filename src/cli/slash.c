@@ -124,7 +124,7 @@ static int on_read(struct cli_chat *chat, const char *argument) {
 
 static int on_set(struct cli_chat *chat, const char *argument) {
     static const char usage[] = "/set OPTION VALUE (/show parameters lists them), /set system TEXT, /set verbose, "
-                                "/set quiet, /set history or /set nohistory";
+                                "/set quiet, /set history, /set nohistory, /set wordwrap or /set nowordwrap";
     if (strncmp(argument, "parameter ", 10) == 0) argument += 10;
     argument += strspn(argument, " ");
     if (strncmp(argument, "system ", 7) == 0) return on_system(chat, argument + 7);
@@ -136,6 +136,11 @@ static int on_set(struct cli_chat *chat, const char *argument) {
     bool history = strcmp(argument, "history") == 0;
     if (history || strcmp(argument, "nohistory") == 0) {
         if (chat->in.editor) cli_editor_keep_history(chat->in.editor, history);
+        return CLI_OK;
+    }
+    bool wraps = strcmp(argument, "wordwrap") == 0;
+    if (wraps || strcmp(argument, "nowordwrap") == 0) {
+        chat->c.wraps = wraps && chat->in.editor; /* without the editor the terminal may not know how to erase */
         return CLI_OK;
     }
     size_t n = strcspn(argument, " \t");
