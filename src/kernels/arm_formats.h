@@ -266,8 +266,8 @@ INLINE int32x4_t arm_scale(enum phi_type_index type, const uint32x4_t sc[4], int
     return vshrq_n_s32(top, 24);
 }
 
-/* Group j = 0..7: 32 weights of four rows, offset taken off, and their scales. Q5_K: see arm_with_fifth; rows.inc gives
- * the 16 back. */
+/* Group j = 0..7: 32 weights of four rows, offset taken off, and their scales. Q5_K: see arm_with_fifth; rows.inc
+ * gives the 16 back. */
 INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4], const uint32x4_t sc[4], int j,
                              int any, struct arm_group *g) {
     int half = j / 4, quarter = j % 4;

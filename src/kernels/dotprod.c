@@ -1,8 +1,8 @@
 /* The dotprod level: ARMv8.2 with SDOT, which adds four products of bytes to each 32-bit lane, with any signed bytes
  * and no overflow on the way. Only matrices of block formats; the rest is neon's.
  *
- * One to three columns run in the order of the file (rows.inc), more through panels (panels.inc); this file gives both
- * the products and, to the second, the order of a panel:
+ * One to three columns run in the order of the file (rows.inc), more through panels (panels.inc); this file gives
+ * both the products and, to the second, the order of a panel:
  *
  *     weights, 16 k of rows 0 .. 7, out[2*t + quad]                     activations, out[c]
  *                lane 0         lane 1         lane 2         lane 3
@@ -144,6 +144,4 @@ ARM_FORMATS(MATMUL)
 
 #define ENTRY(NAME, name) .matmul[PHI_##NAME] = matmul_##name,
 const struct phi_kernels phi_kernels_dotprod = {
-    .name = "dotprod",
-    .scratch_per_k = PANELS_SCRATCH_PER_K,
-    ARM_FORMATS(ENTRY)};
+    .name = "dotprod", .scratch_per_k = PANELS_SCRATCH_PER_K, ARM_FORMATS(ENTRY)};

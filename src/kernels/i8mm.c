@@ -113,6 +113,4 @@ ARM_FORMATS(MATMUL)
 
 #define ENTRY(NAME, name) .matmul[PHI_##NAME] = matmul_##name,
 const struct phi_kernels phi_kernels_i8mm = {
-    .name = "i8mm",
-    .scratch_per_k = PANELS_SCRATCH_PER_K,
-    ARM_FORMATS(ENTRY)};
+    .name = "i8mm", .scratch_per_k = PANELS_SCRATCH_PER_K, ARM_FORMATS(ENTRY)};
