@@ -549,6 +549,29 @@ static void check_broken_token(int window) {
     }
 }
 
+/* The failed tokens went round the ring, over rows of those before: they are made again. */
+static void check_broken_ring(void) {
+    enum { BAD = 77, AT = 119 };
+    struct tiny_phi3 t = tiny_phi3_default();
+    phi_error err = {""};
+    t.window = 7;
+    int32_t good = ids[AT];
+    phi_model *m = open_writer(damaged(t, "token_embd.weight", BAD * 64 * 4, nan_bits, 4));
+    phi_session *s = open_session(m, (struct setting){NULL, 1, 3, PHI_KV_F16, -1});
+    float *fresh = logits_of(m, plainly, 22);
+    CHECK(phi_session_eval(s, ids, 20, NULL, NULL, &err) == 0, "%s", err.text);
+    ids[AT] = BAD;
+    int e = phi_session_eval(s, ids + 20, AT + 1 - 20, NULL, NULL, &err);
+    CHECK(e == PHI_FAILED && strstr(err.text, "since the embedding of token 119 (id 77)"), "status %d, \"%s\"", e,
+          err.text);
+    ids[AT] = good;
+    CHECK(phi_session_eval(s, ids + 20, 2, NULL, NULL, &err) == 0, "%s", err.text);
+    CHECK(same(phi_session_logits(s), fresh + 21 * VOCAB, 1), "after a failure that went round the ring");
+    free(fresh);
+    phi_session_close(s);
+    phi_model_close(m);
+}
+
 static void check_generate_broken(void) {
     phi_error err = {""};
     struct phi_sampler_options o = phi_sampler_options_default();
@@ -585,6 +608,7 @@ int main(int argc, char **argv) {
     check_not_finite();
     check_broken_token(0);
     check_broken_token(7);
+    check_broken_ring();
     check_generate_broken();
     CHECK(phi_memory_live() == 0, "%llu allocations are left", phi_memory_live());
     gguf_remove_dir(dir);
