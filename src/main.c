@@ -1,5 +1,6 @@
 /* The program: prepare the process, read the options, run the command, end with its exit code. The only exit(). */
 #include "cli/commands.h"
+#include "cli/storage.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ int main(int argc, char **argv) {
     cli_signals_init();
     int status = run(argc, argv);
     int written = cli_flush();
+    cli_storage_check();
     cli_signals_obey();
     exit(status ? status : written);
 }

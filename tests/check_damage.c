@@ -1,5 +1,5 @@
 /* Damage that a header does not show: weights that are not finite, found by phi_model_verify() in every format and by
- * the program's options, and a file that is cut short while the program runs. */
+ * the program's options, and a file that is cut short or written to while the program runs. */
 #include "../include/phi.h"
 #include "../src/memory.h"
 #include "gguf_writer.h"
@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <utime.h>
 
 static char dir[512], path[600], program[4096];
 
@@ -203,6 +204,33 @@ static void check_storage(const char *threads) {
     gguf_free(&w);
 }
 
+/* The file is written to, keeping its size, or replaced by another of the same name, while the program runs. */
+static void check_rewrite(bool replaced) {
+    static const char warning[] = "phi: warning: model.gguf changed while the program ran;";
+    struct tiny_phi3 m = tiny_phi3_default();
+    m.n_ctx = 1 << 17;
+    struct gguf_writer w = tiny_phi3_build(&m);
+    unlink(path);
+    gguf_save(&w, path);
+    pid_t pid = start(
+        (const char *[]){"phi", "-m", "model.gguf", "-p", "a", "-n", "-2", "-c", "100000", "--temp", "5", NULL});
+    wait_for_output();
+    if (replaced) {
+        unlink(path);
+        gguf_save(&w, path);
+    } else {
+        int fd = open(path, O_WRONLY);
+        CHECK(fd >= 0 && pwrite(fd, w.file.p, w.file.n, 0) == (ssize_t)w.file.n, "%s", path);
+        close(fd);
+    }
+    CHECK(utime(path, &(struct utimbuf){1000, 1000}) == 0, "%s", path); /* stat() may count whole seconds */
+    kill(pid, SIGTERM);
+    struct outcome *o = finish(pid);
+    CHECK(WIFSIGNALED(o->status) && WTERMSIG(o->status) == SIGTERM, "status %x", (unsigned)o->status);
+    CHECK(!strstr(o->err, warning) == replaced, "replaced %d: \"%s\"", replaced, o->err);
+    gguf_free(&w);
+}
+
 int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     snprintf(path, sizeof path, "%s/model.gguf", dir);
@@ -213,6 +241,8 @@ int main(int argc, char **argv) {
         check_options();
         check_storage("1");
         check_storage("3");
+        check_rewrite(false);
+        check_rewrite(true);
     }
     CHECK(phi_memory_live() == 0, "%llu allocations are left", phi_memory_live());
     gguf_remove_dir(dir);

@@ -1,12 +1,15 @@
-/* The one signal handler that answers instead of noting: SIGBUS for an address in the model's mapping. Everything
- * that it needs is made before, so that it calls only what a handler may. For any other address the system's own
- * action stays what it was. */
+/* A model's file that is cut short, taken away or written to while it is mapped.
+ *
+ * Here is the one signal handler that answers instead of noting: SIGBUS for an address in the model's mapping.
+ * Everything that it needs is made before, so that it calls only what a handler may. For any other address the
+ * system's own action stays what it was. */
 #include "storage.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -14,6 +17,8 @@ static const char *volatile mapped; /* NULL: no model yet */
 static volatile size_t n_mapped;
 static char line[1024];
 static volatile size_t n_line;
+static char watched[4096]; /* path; "": none */
+static struct stat before;
 static struct termios terminal; /* stdin's, before anyone changed it */
 static volatile sig_atomic_t has_terminal;
 
@@ -66,6 +71,8 @@ void cli_storage_watch(const char *path, const phi_model *model) {
     make_line(path);
     n_mapped = n;
     mapped = begin;
+    snprintf(watched, sizeof watched, "%s", path);
+    if (stat(path, &before)) watched[0] = 0;
     has_terminal = tcgetattr(STDIN_FILENO, &terminal) == 0;
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
@@ -73,4 +80,12 @@ void cli_storage_watch(const char *path, const phi_model *model) {
     action.sa_flags = SA_SIGINFO | SA_ONSTACK; /* threads of a session have no such stack and use their own */
     sigaltstack(&other, NULL);
     sigaction(SIGBUS, &action, NULL);
+}
+
+void cli_storage_check(void) {
+    struct stat now;
+    if (!watched[0] || stat(watched, &now)) return;
+    if (now.st_dev != before.st_dev || now.st_ino != before.st_ino) return; /* another file; ours is mapped still */
+    if (now.st_size == before.st_size && now.st_mtime == before.st_mtime && now.st_ctime == before.st_ctime) return;
+    cli_warn("%s changed while the program ran; what was computed after that may be wrong", watched);
 }

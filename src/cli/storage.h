@@ -9,4 +9,8 @@
  * has now. One model at a time. */
 void cli_storage_watch(const char *path, const phi_model *model);
 
+/* A warning if the file was written to since: its bytes changed under the computation, which nothing else tells. For
+ * the end of the program; nothing without a model. */
+void cli_storage_check(void);
+
 #endif
