@@ -310,6 +310,21 @@ static int bind_factors(const struct phi_model *m, const char *name, float *fact
     return 0;
 }
 
+/* Without factor lists there is only the plain rotation: other ways of stretching it would silently compute another
+ * model. */
+static int check_scaling(const struct phi_model *m, phi_error *err) {
+    char key[64], quoted[PHI_QUOTE_SIZE];
+    struct phi_str type;
+    snprintf(key, sizeof key, "%s.rope.scaling.type", m->member->architecture);
+    int found = phi_gguf_get_str(&m->gguf, key, &type, err);
+    if (found < 0) return found;
+    if (!found || m->has_long_rope || (type.n == 4 && memcmp(type.s, "none", 4) == 0) ||
+        (type.n == 8 && memcmp(type.s, "longrope", 8) == 0))
+        return 0;
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s is '%s', expected 'none' or 'longrope'", key,
+                         phi_quote(quoted, type.s, type.n));
+}
+
 static int read_rope(struct phi_model *m, phi_error *err) {
     static const char *const names[PHI_N_ROPE] = {"rope_factors_short.weight", "rope_factors_long.weight"};
     double theta, scale;
@@ -326,6 +341,7 @@ static int read_rope(struct phi_model *m, phi_error *err) {
     if (found[PHI_ROPE_SHORT] != found[PHI_ROPE_LONG])
         return missing(m, names[found[PHI_ROPE_LONG] ? PHI_ROPE_SHORT : PHI_ROPE_LONG], err);
     m->has_long_rope = found[PHI_ROPE_LONG];
+    if ((e = check_scaling(m, err))) return e;
     m->rope_scale = 1;
     if (!m->has_long_rope) return 0;
     if ((e = get_float(m, "rope.scaling.attn_factor", 1e-3, 1e3, phi_rope_mscale(m->n_ctx_train, m->n_ctx_original),

@@ -128,6 +128,8 @@ static void check_keys(void) {
         {&plain, "phi3.rope.dimension_count", PHI_GGUF_U32, 15,
          "phi3.rope.dimension_count 15: must be even, 2 to 16"},
         {&plain, "phi3.rope.dimension_count", PHI_GGUF_U32, 18, "phi3.rope.dimension_count 18: must be 2 to 16"},
+        {&plain, "phi3.rope.scaling.type", PHI_GGUF_STRING, 0,
+         "phi3.rope.scaling.type is '64', expected 'none' or 'longrope'"},
         {&plain, "phi3.rope.freq_base", PHI_GGUF_F32, f32(0), "phi3.rope.freq_base 0: must be 1 to 1e+09"},
         {&plain, "phi3.rope.freq_base", PHI_GGUF_F32, f32(-10000), "phi3.rope.freq_base -10000: must be 1 to 1e+09"},
         {&plain, "phi3.rope.freq_base", PHI_GGUF_F32, f32(1e30f), "phi3.rope.freq_base 1e+30: must be 1 to 1e+09"},
