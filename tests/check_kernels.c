@@ -288,6 +288,8 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
                      V_RANDOM);
     for (int i = 0; i < 4 && !plain; i++) /* beyond the slabs and the pieces of k of all levels */
         check_matmul(k, scalar, type, 66 + i, type->block == 32 ? 49 - i : 6 - i % 2, i, 3 + 3 * i, W_RANDOM, V_RANDOM);
+    for (int i = 0; i < 2 && !plain; i++) /* and the groups of slabs that many columns run over */
+        check_matmul(k, scalar, type, 131 - 74 * i, 1536 / type->block, 0, 17 + i, W_RANDOM, V_RANDOM);
     for (int wk = 0; wk < N_WEIGHTS; wk++)
         for (int vk = 0; vk < N_VALUES; vk++)
             for (int n_col = 1; n_col <= 5; n_col += 4)
@@ -622,7 +624,7 @@ static void bench_columns(phi_matmul_fn *f, struct phi_matmul *m, double peak) {
     for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++) {
         m->n_col = cols[i];
         double ops = 2.0 * m->k * m->n_row * m->n_col;
-        double t = time_matmul(f, m, cols[i] > 100 ? 5 : 30);
+        double t = time_matmul(f, m, 30);
         printf(" %3d: %5.0f Gops", cols[i], ops / t * 1e-9);
         if (peak > 0) printf(" (%2.0f %%)", 100 * ops / t / peak);
     }

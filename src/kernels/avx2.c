@@ -13,7 +13,7 @@
  * that is 8 words for 0..15, 4 for 0..31, 2 for 0..63. vpmaddwd then makes an int32 of the two, times the sub-block's
  * scale. Bytes with a sign (Q8_0): |w| against q with the sign of w; one word, at most 2 * 128 * 127 = 32,512. */
 
-enum { SLAB_TILE = 1, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_STARTS = 0 };
+enum { SLAB_TILE = 1, SLAB_GROUP = 8, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_STARTS = 0 };
 
 struct slab_format;
 struct slab_shape;

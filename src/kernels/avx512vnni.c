@@ -19,7 +19,7 @@
 typedef __m512i vword, vpart, vint, vscale, vfix;
 typedef __m512 vfloat;
 
-enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_COLUMNS = 4, SLAB_PIECE = 512, SLAB_STARTS = 1 };
+enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_GROUP = 4, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_STARTS = 1 };
 
 struct slab_format;
 struct slab_shape;

@@ -13,7 +13,7 @@
  * a bias, or the format's own, is corrected where the part starts: at -bias times the sum of q. */
 
 /* 2 x 3: fewer loads for each vpdpbusd than 1 x 4 (512 columns of Q4_0 1.3 times as fast) or 2 x 2. */
-enum { SLAB_TILE = 2, SLAB_COLUMNS = 3, SLAB_PIECE = 1024, SLAB_STARTS = 1 };
+enum { SLAB_TILE = 2, SLAB_GROUP = 8, SLAB_COLUMNS = 3, SLAB_PIECE = 1024, SLAB_STARTS = 1 };
 
 struct slab_format;
 struct slab_shape;
