@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { ROWS = 64 }; /* weight rows in a chunk */
+enum { ROWS = 64, MOST_ROWS = PHI_FFN_CHUNK }; /* weight rows in a chunk; where memory is the limit */
 
 struct pass {
     struct phi_session *s;
@@ -45,6 +45,13 @@ static void run(struct pass *p, phi_team_fn *fn, int n_chunk) {
     phi_team_run(p->s->team, n_thread, fn, p, n_chunk);
 }
 
+/* Rows of a matrix in a chunk. Kernels fetch the rows that follow in a chunk, so that with few tokens, when memory is the
+ * limit, its end costs time: as many rows as leave each thread four chunks. */
+static int rows_in_chunk(const struct pass *p, int rows) {
+    int n_thread = p->n == 1 ? p->s->n_threads : p->s->n_threads_batch, n = rows / (4 * n_thread) / ROWS * ROWS;
+    return p->n > 8 || n < ROWS ? ROWS : least(n, MOST_ROWS);
+}
+
 /* chunk = token: the normalised input of matrices, rounded as they ask for */
 static void norm_token(void *arg, int t, int thread) {
     struct pass *p = arg;
@@ -69,12 +76,12 @@ static void qkv_rows(void *arg, int chunk, int thread) {
     struct phi_session *s = p->s;
     const struct phi_mat *mats[3] = {&p->layer->wq, &p->layer->wk, &p->layer->wv};
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
-    int offset = 0, i = 0;
-    for (; chunk >= chunks(mats[i]->rows, ROWS); i++) {
-        chunk -= chunks(mats[i]->rows, ROWS);
+    int offset = 0, i = 0, size = rows_in_chunk(p, p->layer->wq.rows);
+    for (; chunk >= chunks(mats[i]->rows, size); i++) {
+        chunk -= chunks(mats[i]->rows, size);
         offset += mats[i]->rows;
     }
-    int row = chunk * ROWS, n_row = least(ROWS, mats[i]->rows - row);
+    int row = chunk * size, n_row = least(size, mats[i]->rows - row);
     int width = p->layer->wq.rows + 2 * p->layer->wk.rows;
     phi_matmul(s, mats[i], row, n_row, &s->in, p->n, s->qkv + offset + row, (size_t)width, &scratch);
 }
@@ -203,7 +210,7 @@ static void add_rows(void *arg, int chunk, int thread) {
     struct phi_session *s = p->s;
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     size_t width = (size_t)s->model->n_embd;
-    int row = chunk * ROWS, n_row = least(ROWS, p->w->rows - row);
+    int size = rows_in_chunk(p, p->w->rows), row = chunk * size, n_row = least(size, p->w->rows - row);
     phi_matmul(s, p->w, row, n_row, p->x, p->n, s->out + row, width, &scratch);
     for (int t = 0; t < p->n; t++)
         s->kernels.add(s->h + (size_t)t * width + row, s->out + (size_t)t * width + row, n_row);
@@ -212,7 +219,7 @@ static void add_rows(void *arg, int chunk, int thread) {
 static void add_matmul(struct pass *p, const struct phi_mat *w, const struct phi_acts *x) {
     p->w = w;
     p->x = x;
-    run(p, add_rows, chunks(w->rows, ROWS));
+    run(p, add_rows, chunks(w->rows, rows_in_chunk(p, w->rows)));
 }
 
 /* chunk = columns of the hidden layer: gate, up, SwiGLU, rounded for Wdown */
@@ -235,7 +242,7 @@ static void hidden_token(void *arg, int chunk, int thread) {
     struct pass *p = arg;
     struct phi_session *s = p->s;
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
-    int row = chunk * ROWS, n_row = least(ROWS, p->layer->gate.rows - row);
+    int size = rows_in_chunk(p, p->layer->gate.rows), row = chunk * size, n_row = least(size, p->layer->gate.rows - row);
     phi_matmul(s, &p->layer->gate, row, n_row, &s->in, 1, scratch.gate, PHI_FFN_CHUNK, &scratch);
     phi_matmul(s, &p->layer->up, row, n_row, &s->in, 1, scratch.up, PHI_FFN_CHUNK, &scratch);
     s->kernels.swiglu(scratch.gate, scratch.up, s->hidden_row + row, n_row);
@@ -248,7 +255,7 @@ static void hidden(struct pass *p) {
         run(p, hidden_columns, chunks(n, PHI_FFN_CHUNK));
         return;
     }
-    run(p, hidden_token, chunks(n, ROWS));
+    run(p, hidden_token, chunks(n, rows_in_chunk(p, n)));
     phi_quantize(s, &s->hidden, phi_mat_kinds(&p->layer->down), 0, 0, n, s->hidden_row);
 }
 
@@ -256,7 +263,8 @@ static void layer(struct pass *p) {
     struct phi_session *s = p->s;
     const struct phi_layer *l = p->layer;
     norm(p, l->attn_norm, s->h, phi_mat_kinds(&l->wq) | phi_mat_kinds(&l->wk) | phi_mat_kinds(&l->wv), p->n);
-    run(p, qkv_rows, chunks(l->wq.rows, ROWS) + 2 * chunks(l->wk.rows, ROWS));
+    int size = rows_in_chunk(p, l->wq.rows);
+    run(p, qkv_rows, chunks(l->wq.rows, size) + 2 * chunks(l->wk.rows, size));
     attention(p);
     run(p, round_attended, p->n);
     add_matmul(p, &l->wo, &s->attended);
@@ -307,7 +315,7 @@ static void head_rows(void *arg, int chunk, int thread) {
     struct phi_session *s = p->s;
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     const struct phi_mat *w = &s->model->head;
-    int row = chunk * ROWS, n_row = least(ROWS, w->rows - row);
+    int size = rows_in_chunk(p, w->rows), row = chunk * size, n_row = least(size, w->rows - row);
     phi_matmul(s, w, row, n_row, &s->in, p->n, s->logits + row, (size_t)w->rows, &scratch);
 }
 
@@ -315,5 +323,5 @@ void phi_forward_head(struct phi_session *s, int first, int n) {
     const struct phi_model *m = s->model;
     struct pass p = {.s = s, .n = n};
     norm(&p, m->output_norm, s->h + (size_t)first * (size_t)m->n_embd, phi_mat_kinds(&m->head), n);
-    run(&p, head_rows, chunks(m->head.rows, ROWS));
+    run(&p, head_rows, chunks(m->head.rows, rows_in_chunk(&p, m->head.rows)));
 }
