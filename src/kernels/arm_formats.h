@@ -129,6 +129,38 @@ INLINE void arm_words(const uint8_t *const w[4], size_t at, uint32x4_t word[4]) 
              vreinterpretq_u32_u8(vld1q_u8(w[2] + at)), vreinterpretq_u32_u8(vld1q_u8(w[3] + at)), word);
 }
 
+/* Bytes come out in one of three orders. All that unpacking does, it does to each byte by itself, so the packed bytes
+ * are put in order, which are half as many. v[0 .. 3], 16 bytes each:
+ *
+ *     ARM_BY_ROW    row 0              row 1              row 2              row 3
+ *     ARM_BY_WORD   bytes 0-3 of the   bytes 4-7          bytes 8-11         bytes 12-15
+ *                   rows 0, 1, 2, 3
+ *     ARM_BY_PAIR   bytes 0-7 of the   bytes 0-7 of the   bytes 8-15 of the  bytes 8-15 of the
+ *                   rows 0, 1          rows 2, 3          rows 0, 1          rows 2, 3 */
+enum arm_order { ARM_BY_ROW, ARM_BY_WORD, ARM_BY_PAIR };
+
+INLINE void arm_put_in_order(enum arm_order order, uint8x16_t v[4]) {
+    if (order == ARM_BY_WORD) {
+        uint32x4_t word[4];
+        arm_turn(vreinterpretq_u32_u8(v[0]), vreinterpretq_u32_u8(v[1]), vreinterpretq_u32_u8(v[2]),
+                 vreinterpretq_u32_u8(v[3]), word);
+        for (int i = 0; i < 4; i++) v[i] = vreinterpretq_u8_u32(word[i]);
+    }
+    if (order == ARM_BY_PAIR) {
+        uint64x2_t a = vreinterpretq_u64_u8(v[0]), b = vreinterpretq_u64_u8(v[1]);
+        uint64x2_t c = vreinterpretq_u64_u8(v[2]), d = vreinterpretq_u64_u8(v[3]);
+        v[0] = vreinterpretq_u8_u64(vzip1q_u64(a, b));
+        v[1] = vreinterpretq_u8_u64(vzip1q_u64(c, d));
+        v[2] = vreinterpretq_u8_u64(vzip2q_u64(a, b));
+        v[3] = vreinterpretq_u8_u64(vzip2q_u64(c, d));
+    }
+}
+
+INLINE void arm_load(enum arm_order order, const uint8_t *const w[4], int at, uint8x16_t v[4]) {
+    for (int i = 0; i < 4; i++) v[i] = vld1q_u8(w[i] + at);
+    arm_put_in_order(order, v);
+}
+
 /* The bytes of words as 16-bit numbers: out[0] has bytes 0 of four rows and bytes 1, out[1] bytes 2 and 3. */
 INLINE void arm_widen_words(uint32x4_t word, int16x8_t out[2]) {
     static const uint8_t turn[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
@@ -175,20 +207,21 @@ INLINE uint8x16_t arm_with_fifth(uint8x16_t nibble, uint8x16_t set, int any) {
 }
 
 /* raw: the weights are used once, so leave the offset of Q4_0 to arm_bias32. any: see arm_with_fifth. */
-INLINE void arm_unpack32(enum phi_type_index type, const uint8_t *const w[4], int raw, int any,
+INLINE void arm_unpack32(enum phi_type_index type, enum arm_order order, const uint8_t *const w[4], int raw, int any,
                          struct arm_block *out) {
-    size_t qs = arm_block_bytes(type) - (type == PHI_Q8_0 ? 32 : 16);
-    for (int i = 0; i < 4; i++) {
-        uint8x16_t b = vld1q_u8(w[i] + qs), v[2] = {arm_nibble(b, 0), arm_nibble(b, 1)};
-        for (int h = 0; h < 2; h++) {
-            int8x16_t s = vreinterpretq_s8_u8(v[h]);
+    int qs = (int)arm_block_bytes(type) - (type == PHI_Q8_0 ? 32 : 16);
+    for (int h = 0; h < 2; h++) {
+        uint8x16_t v[4], set[4];
+        arm_load(order, w, type == PHI_Q8_0 ? qs + 16 * h : qs, v);
+        if (type == PHI_Q5_0 || type == PHI_Q5_1) {
+            for (int i = 0; i < 4; i++) set[i] = arm_fifth_bits(w[i] + qs - 4, h);
+            arm_put_in_order(order, set);
+        }
+        for (int i = 0; i < 4; i++) {
+            if (type != PHI_Q8_0) v[i] = arm_nibble(v[i], h);
+            if (type == PHI_Q5_0 || type == PHI_Q5_1) v[i] = arm_with_fifth(v[i], set[i], any && type == PHI_Q5_1);
+            int8x16_t s = type == PHI_IQ4_NL ? arm_iq4(v[i]) : vreinterpretq_s8_u8(v[i]);
             if (type == PHI_Q4_0 && !raw) s = vsubq_s8(s, vdupq_n_s8(8));
-            if (type == PHI_Q5_0 || type == PHI_Q5_1) {
-                uint8x16_t set = arm_fifth_bits(w[i] + qs - 4, h);
-                s = vreinterpretq_s8_u8(arm_with_fifth(v[h], set, any && type == PHI_Q5_1));
-            }
-            if (type == PHI_IQ4_NL) s = arm_iq4(v[h]);
-            if (type == PHI_Q8_0) s = vreinterpretq_s8_u8(vld1q_u8(w[i] + 2 + 16 * h));
             out->q.w[i][h] = s;
         }
     }
@@ -268,42 +301,59 @@ INLINE int32x4_t arm_scale(enum phi_type_index type, const uint32x4_t sc[4], int
 
 /* Group j = 0..7: 32 weights of four rows, offset taken off, and their scales. Q5_K: see arm_with_fifth; rows.inc
  * gives the 16 back. */
-INLINE void arm_unpack_group(enum phi_type_index type, const uint8_t *const w[4], const uint32x4_t sc[4], int j,
-                             int any, struct arm_group *g) {
+INLINE void arm_unpack_group(enum phi_type_index type, enum arm_order order, const uint8_t *const w[4],
+                             const uint32x4_t sc[4], int j, int any, struct arm_group *g) {
     int half = j / 4, quarter = j % 4;
-    for (int i = 0; i < 4; i++)
-        for (int p = 0; p < 2; p++) {
-            uint8x16_t v;
+    for (int p = 0; p < 2; p++) {
+        uint8x16_t low[4], high[4];
+        switch (type) {
+        case PHI_Q4_K:
+            arm_load(order, w, 16 + 32 * (j / 2) + 16 * p, low);
+            break;
+        case PHI_Q5_K:
+            arm_load(order, w, 48 + 32 * (j / 2) + 16 * p, low);
+            arm_load(order, w, 16 + 16 * p, high);
+            break;
+        case PHI_Q6_K:
+            arm_load(order, w, 64 * half + 32 * (quarter % 2) + 16 * p, low);
+            arm_load(order, w, 128 + 32 * half + 16 * p, high);
+            break;
+        case PHI_Q2_K:
+            arm_load(order, w, 16 + 32 * half + 16 * p, low);
+            break;
+        case PHI_Q3_K:
+            arm_load(order, w, 32 + 32 * half + 16 * p, low);
+            arm_load(order, w, 16 * p, high);
+            break;
+        default: /* IQ4_XS */
+            arm_load(order, w, 8 + 16 * j, low);
+        }
+        for (int i = 0; i < 4; i++) {
+            uint8x16_t v, three = vdupq_n_u8(3), bit = vdupq_n_u8((uint8_t)(1 << j));
             switch (type) {
             case PHI_Q4_K:
-                v = arm_nibble(vld1q_u8(w[i] + 16 + 32 * (j / 2) + 16 * p), j % 2);
+                v = arm_nibble(low[i], j % 2);
                 break;
-            case PHI_Q5_K: {
-                uint8x16_t set = vtstq_u8(vld1q_u8(w[i] + 16 + 16 * p), vdupq_n_u8((uint8_t)(1 << j)));
-                v = arm_nibble(vld1q_u8(w[i] + 48 + 32 * (j / 2) + 16 * p), j % 2);
-                v = arm_with_fifth(v, set, any);
+            case PHI_Q5_K:
+                v = arm_with_fifth(arm_nibble(low[i], j % 2), vtstq_u8(high[i], bit), any);
                 break;
-            }
-            case PHI_Q6_K: {
-                uint8x16_t high = arm_shift(vld1q_u8(w[i] + 128 + 32 * half + 16 * p), 2 * quarter - 4);
-                v = arm_nibble(vld1q_u8(w[i] + 64 * half + 32 * (quarter % 2) + 16 * p), quarter / 2);
-                v = vsubq_u8(vorrq_u8(v, vandq_u8(high, vdupq_n_u8(0x30))), vdupq_n_u8(32));
+            case PHI_Q6_K:
+                v = vandq_u8(arm_shift(high[i], 2 * quarter - 4), vdupq_n_u8(0x30));
+                v = vsubq_u8(vorrq_u8(arm_nibble(low[i], quarter / 2), v), vdupq_n_u8(32));
                 break;
-            }
             case PHI_Q2_K:
-                v = vandq_u8(arm_shift(vld1q_u8(w[i] + 16 + 32 * half + 16 * p), 2 * quarter), vdupq_n_u8(3));
+                v = vandq_u8(arm_shift(low[i], 2 * quarter), three);
                 break;
-            case PHI_Q3_K: { /* minus 4 where the third bit is not set */
-                uint8x16_t set = vtstq_u8(vld1q_u8(w[i] + 16 * p), vdupq_n_u8((uint8_t)(1 << j)));
-                v = vandq_u8(arm_shift(vld1q_u8(w[i] + 32 + 32 * half + 16 * p), 2 * quarter), vdupq_n_u8(3));
-                v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xfc), set));
+            case PHI_Q3_K: /* minus 4 where the third bit is not set */
+                v = vandq_u8(arm_shift(low[i], 2 * quarter), three);
+                v = vorrq_u8(v, vbicq_u8(vdupq_n_u8(0xfc), vtstq_u8(high[i], bit)));
                 break;
-            }
             default: /* IQ4_XS */
-                v = vreinterpretq_u8_s8(arm_iq4(arm_nibble(vld1q_u8(w[i] + 8 + 16 * j), p)));
+                v = vreinterpretq_u8_s8(arm_iq4(arm_nibble(low[i], p)));
             }
             g->q.w[i][p] = vreinterpretq_s8_u8(v);
         }
+    }
     if (arm_has_sc16(type)) {
         g->sc[0] = arm_scale(type, sc, 2 * j);
         g->sc[1] = arm_scale(type, sc, 2 * j + 1);

@@ -47,15 +47,14 @@ enum { ROWS_ANY_BYTE = 1 };
 
 enum { PANELS_ROWVEC = 2, PANELS_COLVEC = 1 };
 
-INLINE void panels_put_words(const uint32x4_t *w, int n, int quad, int8x16_t *out) {
-    for (int t = 0; t < n; t++) out[2 * t + quad] = vreinterpretq_s8_u32(w[t]);
+#define PANELS_ORDER ARM_BY_WORD
+
+INLINE int panels_place(int i, int quad) {
+    return 2 * i + quad;
 }
 
-INLINE void panels_put(const int8x16_t w[4], int quad, int8x16_t *out) {
-    uint32x4_t word[4];
-    arm_turn(vreinterpretq_u32_s8(w[0]), vreinterpretq_u32_s8(w[1]), vreinterpretq_u32_s8(w[2]),
-             vreinterpretq_u32_s8(w[3]), word);
-    panels_put_words(word, 4, quad, out);
+INLINE void panels_put_words(const uint32x4_t *w, int n, int quad, int8x16_t *out) {
+    for (int t = 0; t < n; t++) out[2 * t + quad] = vreinterpretq_s8_u32(w[t]);
 }
 
 INLINE void panels_put_rows(int32x4_t v, int quad, int32x4_t *out) {

@@ -17,13 +17,10 @@
 
 enum { PANELS_ROWVEC = 4, PANELS_COLVEC = 2 };
 
-/* Two rows side by side, 8 bytes of each. */
-INLINE void panels_put(const int8x16_t w[4], int quad, int8x16_t *out) {
-    for (int i = 0; i < 2; i++) {
-        int64x2_t a = vreinterpretq_s64_s8(w[2 * i]), b = vreinterpretq_s64_s8(w[2 * i + 1]);
-        out[2 * quad + i] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
-        out[4 + 2 * quad + i] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
-    }
+#define PANELS_ORDER ARM_BY_PAIR
+
+INLINE int panels_place(int i, int quad) {
+    return 4 * (i / 2) + 2 * quad + i % 2;
 }
 
 INLINE void panels_put_words(const uint32x4_t *w, int n, int quad, int8x16_t *out) {
