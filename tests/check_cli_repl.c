@@ -84,7 +84,13 @@ static bool arrives(const char *text, int milliseconds) {
             return true;
         }
         struct pollfd p = {.fd = tty.master, .events = POLLIN};
-        if (poll(&p, 1, milliseconds) <= 0 || tty.n == ROOM - 1) return false;
+        int slice = milliseconds < 500 ? milliseconds : 500, ready = poll(&p, 1, slice);
+        siginfo_t dead = {.si_pid = 0};
+        if (ready == 0 && (milliseconds -= slice) > 0) {
+            (void)waitid(P_PID, (id_t)tty.child, &dead, WEXITED | WNOHANG | WNOWAIT);
+            if (dead.si_pid == 0) continue;
+        }
+        if (ready <= 0 || tty.n == ROOM - 1) return false;
         ssize_t got = read(tty.master, tty.out + tty.n, ROOM - 1 - tty.n);
         if (got <= 0) return false;
         tty.n += (size_t)got;

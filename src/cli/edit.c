@@ -79,6 +79,7 @@ void cli_editor_forget(struct cli_editor *e) {
 /* ---- The text -------------------------------------------------------------------------------------------------- */
 
 static void insert(struct cli_editor *e, const char *bytes, size_t n) {
+    if (n == 0) return;
     if (n > e->room - e->n) {
         size_t room = (e->n + n) * 2 + 256;
         char *more = phi_realloc(e->text, room, 1);
@@ -88,7 +89,7 @@ static void insert(struct cli_editor *e, const char *bytes, size_t n) {
         e->room = room;
     }
     memmove(e->text + e->at + n, e->text + e->at, e->n - e->at);
-    if (n) memcpy(e->text + e->at, bytes, n);
+    memcpy(e->text + e->at, bytes, n);
     e->n += n;
     e->at += n;
 }
