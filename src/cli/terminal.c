@@ -19,6 +19,7 @@ static struct termios found, answering, editing;
 static volatile sig_atomic_t opened, is_editing, resized;
 
 static void apply(const struct termios *mode) {
+    if (tcgetpgrp(STDIN_FILENO) != getpgrp()) return; /* in the background the terminal is another's */
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, mode);
 }
 
@@ -34,6 +35,12 @@ static void on_resize(int number) {
 static void on_stop(int number) { /* Ctrl-Z while answering, or sent by somebody */
     (void)number;
     cli_terminal_suspend();
+}
+
+static void on_continue(int number) {
+    (void)number;
+    if (opened) apply(is_editing ? &editing : &answering);
+    resized = 1;
 }
 
 static void catch_signal(int number, void (*handler)(int)) {
@@ -61,6 +68,7 @@ bool cli_terminal_open(void) {
     cli_signals_before_death(restore);
     catch_signal(SIGWINCH, on_resize);
     catch_signal(SIGTSTP, on_stop);
+    catch_signal(SIGCONT, on_continue);
     apply(&answering);
     return true;
 }
@@ -85,14 +93,19 @@ void cli_terminal_suspend(void) {
     sigprocmask(SIG_UNBLOCK, &stop, &old); /* inside the handler it is blocked: here the process stops */
     sigprocmask(SIG_SETMASK, &old, NULL);
     catch_signal(SIGTSTP, on_stop);
-    if (opened) apply(is_editing ? &editing : &answering);
-    resized = 1;
 }
 
 bool cli_terminal_resized(void) {
-    bool now = resized;
+    struct termios now;
+    if (tcgetpgrp(STDIN_FILENO) != getpgrp()) return false; /* what is drawn now would stand among another's lines */
+    const struct termios *wanted = is_editing ? &editing : &answering;
+    if (opened && tcgetattr(STDIN_FILENO, &now) == 0 && now.c_lflag != wanted->c_lflag) {
+        apply(wanted); /* a shell has put its own mode back, after this process went on */
+        resized = 1;
+    }
+    bool changed = resized;
     resized = 0;
-    return now;
+    return changed;
 }
 
 static int number_in(const char *name, int fallback) {

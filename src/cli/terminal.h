@@ -13,7 +13,9 @@ void cli_terminal_close(void);
 void cli_terminal_set_editing(bool editing);
 /* The key Ctrl-Z: stop this process with the terminal as it was, and take it again when it goes on. */
 void cli_terminal_suspend(void);
-bool cli_terminal_resized(void); /* since the last call; also after the process was stopped */
+/* Must the screen be drawn again: another size since the last call, or the process was stopped? Sees to the modes,
+ * too. */
+bool cli_terminal_resized(void);
 void cli_terminal_size(int *columns, int *rows);
 
 /* What the person at the terminal should see that is no answer: on stdout if that is a terminal, else on stderr. */
