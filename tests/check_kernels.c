@@ -245,7 +245,7 @@ static struct phi_act make_activations(const struct phi_kernels *scalar, const s
 
 static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type,
                          int n_row, int n_block, int col, int n_col, enum weights wk, enum values vk) {
-    static float want[72 * 16];
+    static float want[136 * 18];
     struct phi_matmul m = {.n_row = n_row, .k = n_block * type->block, .col = col, .n_col = n_col};
     testing("%s %s: %d rows, k %d, columns %d..%d, weights %d, values %d", k->name, type->name, n_row, m.k, col,
             col + n_col - 1, (int)wk, (int)vk);
@@ -258,6 +258,7 @@ static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *
     m.ldy = (size_t)n_row + random_below(3);
     size_t size = (size_t)(n_col - 1) * m.ldy + (size_t)n_row;
     m.y = output(5, size * 4);
+    if (size > sizeof want / sizeof want[0]) abort();
     memcpy(want, m.y, size * 4);                               /* between columns nothing is written */
     size_t scratch = k->scratch_per_k * (size_t)m.k / 64 * 64; /* whole vectors up to the unreadable page */
     m.scratch = input(6, k->scratch_per_k * (size_t)m.k, 64);
