@@ -6,7 +6,12 @@
 #include <immintrin.h>
 
 #define INLINE inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16") /* loops of constant length over registers */
+/* Before loops of constant length over registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* ---- Primitives of slab.inc: a lane is 32 bits of a ZMM register, 16 rows ----
  *
