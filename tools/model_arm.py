@@ -34,6 +34,7 @@ KERNELS = [
     ("Q4_0", 1, "dotprod", "matmul_q4_0", 8, 32),
     ("Q4_K", 1, "neon", "matmul_q4_k", 4, 256),
     ("Q4_K", 1, "dotprod", "matmul_q4_k", 4, 256),
+    ("Q4_0", 2, "dotprod", "matmul_q4_0", 8, 32),
     ("Q4_0", 8, "neon", "slab_q4_0 matmul_q4_0", 4, 32),
     ("Q4_0", 0, "dotprod", "matmul_q4_0", 4, 32),
     ("Q4_0", 0, "i8mm", "matmul_q4_0", 4, 32),
@@ -102,8 +103,8 @@ def count(parts, pattern):
 
 
 def find(lines, turns, products, zips, prefetches):
-    """The smallest loop with this number of products and with so many zips or more in a pass. Only loops of one column
-    prefetch, only those to a panel zip."""
+    """The smallest loop with this number of products and with so many zips or more in a pass. Only loops of one
+    or two columns prefetch, only those to a panel zip."""
     every = loops(lines)
     best = None
     for loop in every:
@@ -159,7 +160,7 @@ instructions (the X1 has no SMMLA; Neoverse V1, which stands for it here, has).
         # A block of 256 is a loop over 8 groups, or 4 pairs of them; for one column it is written out.
         turns = 0 if k == 32 or columns == 1 else 8 if columns else 4
         names = [name for name in function.split() if name in code[level]]
-        parts = next(filter(None, (find(code[level][name], turns, wanted, zips, columns == 1) for name in names)), None)
+        parts = next(filter(None, (find(code[level][name], turns, wanted, zips, columns in (1, 2)) for name in names)), None)
         if parts is None:
             sys.exit(f"{level}.o: {function} has no loop with {least} products and {zips} zips")
         each = sum(n * len(part) for n, part in parts) / work
