@@ -301,7 +301,7 @@ static int bind_factors(const struct phi_model *m, const char *name, float *fact
     if (e) return e;
     if (in_place != factor) memcpy(factor, in_place, (size_t)(m->n_rot / 2) * sizeof(float));
     /* No angle may leave what the sine of rope.c reduces exactly: position / factor < MAX_CONTEXT. */
-    float least = (float)m->n_ctx_train / MAX_CONTEXT, most = 1e6f;
+    float least = (float)m->n_ctx_train / (float)MAX_CONTEXT, most = 1e6f;
     for (int i = 0; i < m->n_rot / 2; i++)
         if (!(factor[i] >= least && factor[i] <= most))
             return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,

@@ -501,7 +501,7 @@ static float unit_rms(const struct phi_type *type, const struct scales *s) {
         type->decode(w, y);
         for (int j = 0; j < type->block; j++) sum += (double)y[j] * y[j];
     }
-    return (float)sqrt(sum / (BLOCKS * (double)type->block));
+    return (float)sqrt(sum / ((double)BLOCKS * type->block));
 }
 
 /* What stands in the place of each random 8 or 16 bits of a scale or weight, so that a block costs one look-up. */
