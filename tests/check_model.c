@@ -456,6 +456,24 @@ static void check_window(void) {
     }
 }
 
+/* A 128k model without rotary factors is warned about, others are not. */
+static void check_warning(void) {
+    static const struct {
+        int n_ctx, n_original; /* 0: left out */
+        bool warned;
+    } cases[] = {{4096, 0, false}, {131072, 0, true}, {131072, 4096, true}, {16384, 0, false}, {4096, 4096, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tiny_phi3 t = tiny_phi3_default();
+        t.n_ctx = cases[i].n_ctx;
+        enum phi_gguf_type type = cases[i].n_original ? PHI_GGUF_U32 : PHI_GGUF_N_TYPE;
+        struct phi_model m = accept("a context", with_key(t, "phi3.rope.scaling.original_context_length", type,
+                                                          (uint64_t)cases[i].n_original));
+        bool warned = m.warning && strstr(m.warning, "no rotary factors");
+        CHECK(warned == cases[i].warned, "context %d, original %d: warning '%s'", cases[i].n_ctx, cases[i].n_original,
+              m.warning);
+    }
+}
+
 int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     snprintf(path, sizeof path, "%s/model.gguf", dir);
@@ -473,6 +491,7 @@ int main(int argc, char **argv) {
     check_vocabulary_size();
     check_widths();
     check_window();
+    check_warning();
     CHECK(phi_memory_live() == 0, "%llu allocations are left", phi_memory_live());
     gguf_remove_dir(dir);
     return check_done("check_model");
