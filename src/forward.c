@@ -29,7 +29,6 @@ struct pass {
     unsigned kinds;
     const struct phi_mat *w;
     const struct phi_acts *x;
-    float *y;
 };
 
 static int chunks(int n, int size) {
@@ -40,15 +39,18 @@ static int least(int a, int b) {
     return a < b ? a : b;
 }
 
+static int threads(const struct pass *p) {
+    return p->n == 1 ? p->s->n_threads : p->s->n_threads_batch;
+}
+
 static void run(struct pass *p, phi_team_fn *fn, int n_chunk) {
-    int n_thread = p->n == 1 ? p->s->n_threads : p->s->n_threads_batch;
-    phi_team_run(p->s->team, n_thread, fn, p, n_chunk);
+    phi_team_run(p->s->team, threads(p), fn, p, n_chunk);
 }
 
 /* Rows of a matrix in a chunk. Kernels fetch the rows that follow in a chunk, so that with few tokens, when memory is the
  * limit, its end costs time: as many rows as leave each thread four chunks. */
 static int rows_in_chunk(const struct pass *p, int rows) {
-    int n_thread = p->n == 1 ? p->s->n_threads : p->s->n_threads_batch, n = rows / (4 * n_thread) / ROWS * ROWS;
+    int n = rows / (4 * threads(p)) / ROWS * ROWS;
     return p->n > 8 || n < ROWS ? ROWS : least(n, MOST_ROWS);
 }
 

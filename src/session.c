@@ -379,7 +379,7 @@ static int give_rows(struct phi_session *s, int n, struct evaluation *e) {
 static void evaluate(struct phi_session *s, struct evaluation *e) {
     size_t begin = s->n_past, end = e->end;
     int list = phi_rope_list(s->model, end);
-    if (list != s->rope_list || s->stale) s->n_past = s->cache_end = 0;
+    if (list != s->rope_list || s->stale || !s->n_past) s->n_past = s->cache_end = 0;
     s->rope_list = list;
     s->stale = false;
     s->has_logits = false;
