@@ -7,6 +7,7 @@
 #include "../src/unicode.h"
 #include "check.h"
 #include "gguf_writer.h"
+#include "tokenizer_mutants.h"
 #include "json.h"
 
 #include <time.h>
@@ -649,44 +650,12 @@ static void check_memory(void) {
     drop(&v);
 }
 
-/* Any file that opens must tokenize; any other must be refused with a sentence. */
 static void check_mutants(unsigned long long *rng) {
+    static const char text[] = "<|user|>\na a<|end|>[PAD266]\xff\xe2\x96 <|dummy_1|> don't 12345";
     struct vocabulary v = family(CONTROL, true, true);
     struct gguf_writer w = write_vocabulary(&v, "gpt-4o", NULL);
     gguf_end(&w);
-    uint8_t *good = malloc(w.file.n);
-    memcpy(good, w.file.p, w.file.n);
-    int n_open = 0, n_refused = 0;
-    for (int round = 0; round < 1200; round++) {
-        memcpy(w.file.p, good, w.file.n);
-        for (int k = (int)(check_random(rng) % 2); k >= 0; k--) {
-            unsigned long long r = check_random(rng);
-            w.file.p[r % w.file.n] = (uint8_t)(r >> 32 & 1 ? r >> 40 : 1u << (r >> 40 & 7));
-        }
-        gguf_save(&w, path);
-        struct phi_gguf g;
-        struct phi_tokenizer *t = NULL;
-        phi_error err = {""};
-        if (phi_gguf_open(path, &g, &err) != 0) continue;
-        int status = phi_tokenizer_open(&g, &t, &err);
-        status ? n_refused++ : n_open++;
-        CHECK(status == PHI_OK || (status == PHI_MODEL && !t && *err.text), "status %d: %s (seed %llu)", status,
-              err.text, check_seed());
-        if (t) {
-            static const char text[] = "<|user|>\na a<|end|>[PAD266]\xff\xe2\x96 <|dummy_1|> don't 12345";
-            int64_t n = phi_tokenizer_encode(t, text, sizeof text, PHI_PARSE_SPECIAL | PHI_ADD_BOS, NULL, 0);
-            size_t n_bytes, sum = 0;
-            for (int32_t id = 0; id < phi_tokenizer_n_vocab(t); id++) {
-                const char *s = phi_tokenizer_bytes(t, id, true, &n_bytes);
-                for (size_t i = 0; i < n_bytes; i++) sum += (uint8_t)s[i];
-            }
-            CHECK(n > 0 && sum > 0, "%lld ids (seed %llu)", (long long)n, check_seed());
-        }
-        phi_tokenizer_close(t);
-        phi_gguf_close(&g);
-    }
-    CHECK(n_open > 100 && n_refused > 100, "%d opened, %d refused", n_open, n_refused);
-    free(good);
+    check_tokenizer_mutants(&w, path, text, sizeof text, 1200, 2, rng);
     gguf_free(&w);
     drop(&v);
 }
