@@ -4,19 +4,13 @@
 #include "memory.h"
 
 #include <string.h>
-#include <time.h>
 
-/* Unpredictable to whoever made the file, which is all that is needed: results do not depend on it. */
 void phi_index_choose_hash(struct phi_tokenizer *t) {
     const uint64_t prime = 0x7fffffff;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = mix((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
-    seed = mix(seed ^ (uintptr_t)t);    /* heap */
-    seed = mix(seed ^ (uintptr_t)&now); /* stack */
-    uint64_t a = mix(seed + 1) % (prime - 512) + 256, b = mix(seed + 2) % (prime - 512) + 256;
+    uint64_t seed = phi_hash_seed(t);
+    uint64_t a = phi_hash_mix(seed + 1) % (prime - 512) + 256, b = phi_hash_mix(seed + 2) % (prime - 512) + 256;
     t->base = a << 32 | b;
-    t->multiplier = mix(seed + 3) | 1;
+    t->multiplier = phi_hash_mix(seed + 3) | 1;
 }
 
 bool phi_index_alloc(struct index *x, size_t n_text) {

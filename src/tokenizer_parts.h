@@ -10,6 +10,7 @@
 #ifndef PHI_SRC_TOKENIZER_PARTS_H
 #define PHI_SRC_TOKENIZER_PARTS_H
 
+#include "hash.h"
 #include "pretokenizer.h"
 #include "tokenizer.h"
 
@@ -149,12 +150,6 @@ static inline hash_t hash_text(const struct phi_tokenizer *t, const char *s, siz
     hash_t h = 0;
     for (size_t i = 0; i < n; i++) h = hash_byte(t, h, s[i]);
     return h;
-}
-
-static inline uint64_t mix(uint64_t z) { /* the finalizer of splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
 }
 
 /* Before everything else. */

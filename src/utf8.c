@@ -28,6 +28,14 @@ int phi_utf8_length(const char *s, size_t n) {
     return length;
 }
 
+int phi_utf8_encode(uint32_t code, char out[4]) {
+    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    int length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (int i = length - 1; i > 0; i--, code >>= 6) out[i] = (char)(0x80 | (code & 63));
+    out[0] = (char)(first[length] | code);
+    return length;
+}
+
 /* Move k bytes from the front of the held ones to out. */
 static size_t release(struct phi_utf8 *u, size_t k, char *out) {
     for (size_t i = 0; i < k; i++) out[i] = (char)u->held[i];

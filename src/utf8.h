@@ -9,6 +9,9 @@
  * valid character that is not complete. Overlong forms, surrogates and values above U+10FFFF are broken. */
 int phi_utf8_length(const char *s, size_t n);
 
+/* The UTF-8 of a code point up to U+10FFFF, no surrogate -> out. Returns its length. */
+int phi_utf8_encode(uint32_t code, char out[4]);
+
 /* Holds back the bytes of a character until it is complete. */
 struct phi_utf8 {
     uint8_t held[4];

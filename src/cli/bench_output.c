@@ -2,7 +2,7 @@
  * whose tools read them; what llama-bench does not have comes behind. One list of fields serves all formats. */
 #include "bench.h"
 #include "statistics.h"
-#include "../utf8.h"
+#include "../json.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -252,19 +252,12 @@ static void put_csv(const struct bench_output *out, const char *text) {
 }
 
 static void put_json_string(const struct bench_output *out, const char *text) {
-    size_t left = strlen(text);
+    size_t left = strlen(text), used;
     put(out, "\"", 1);
-    for (int n; left; text += n, left -= (size_t)n) {
-        unsigned char c = (unsigned char)*text;
-        n = phi_utf8_length(text, left);
-        if (n < 1) { /* file names may be any bytes, JSON may not */
-            n = 1;
-            put(out, "\xef\xbf\xbd", 3);
-        } else if (c == '"' || c == '\\' || c < 0x20) {
-            bench_output_text(out, c < 0x20 ? "\\u%04x" : "\\%c", c);
-        } else {
-            put(out, text, (size_t)n);
-        }
+    for (; left; text += used, left -= used) {
+        char shown[PHI_JSON_ESCAPE_SIZE];
+        size_t n = phi_json_escape(text, left, shown, &used);
+        put(out, shown, n);
     }
     put(out, "\"", 1);
 }
