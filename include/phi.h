@@ -166,6 +166,17 @@ const phi_model *phi_session_model(const phi_session *session);
 /* Forget all but the first n tokens. n above phi_session_n_past() is PHI_USAGE. */
 int phi_session_rewind(phi_session *session, size_t n, phi_error *err);
 
+/* ---- Grammars --------------------------------------------------------------------------------------------------------- */
+
+/* What an answer may look like, exact to the byte. Immutable: samplers and threads share it. */
+typedef struct phi_grammar phi_grammar;
+
+/* A grammar in GBNF, the notation of llama.cpp: name ::= alternatives, of "literals", [sets], names and (groups), with * + ?
+ * {m,n}. root: the rule that an answer is, NULL for "root". model NULL: only check the text, *out is NULL then. On success
+ * *out is the caller's: phi_grammar_close(), before the model's end. Errors: PHI_USAGE with line and column, PHI_MEMORY. */
+int phi_grammar_open(const phi_model *model, const char *text, size_t n_bytes, const char *root, phi_grammar **out, phi_error *err);
+void phi_grammar_close(phi_grammar *grammar); /* NULL is fine */
+
 /* ---- Sampling and generation ------------------------------------------------------------------------------------------ */
 
 typedef struct phi_sampler phi_sampler;
@@ -179,6 +190,8 @@ struct phi_sampler_options {
     int repeat_last_n;    /* tokens that the penalty looks back on */
     uint32_t seed;
     bool ignore_eos;      /* never choose a stop token: the answer goes on until another end comes */
+    const phi_grammar *grammar; /* what the answer must be; NULL: anything. Not owned: it must outlive the sampler */
+    bool skip_space;            /* the grammar does not see one space that the answer begins with (see Chat) */
 };
 struct phi_sampler_options phi_sampler_options_default(void);
 
