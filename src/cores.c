@@ -1,9 +1,11 @@
 /* Counts cores: the affinity mask says which ones are ours, sysfs says how fast they are and which are siblings.
  * Where a system tells less, all cores count as fast. */
 #include "cores.h"
+#include "io.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #if defined(__APPLE__)
@@ -23,14 +25,11 @@ enum { MAX_CORE = CPU_SETSIZE };
 
 /* A number from /sys/devices/system/cpu/cpuN/FILE, -1 if there is none. */
 static long from_sysfs(size_t core, const char *file) {
-    char path[96];
-    long v = -1;
+    char path[96], text[64], *end;
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/%s", core, file);
-    FILE *f = fopen(path, "re");
-    if (!f) return -1;
-    if (fscanf(f, "%ld", &v) != 1) v = -1;
-    fclose(f);
-    return v;
+    if (!phi_io_read_text(path, text, sizeof text)) return -1;
+    long v = strtol(text, &end, 10);
+    return end > text ? v : -1;
 }
 
 static long speed(size_t core) {

@@ -1,6 +1,7 @@
 /* Opens and maps a file; reads little-endian numbers from it within its bounds. Refuses whatever is not a regular
  * file with content. What stands in the file is the business of gguf.c. */
 #include "file.h"
+#include "io.h"
 #include "memory.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 int phi_file_vfail(const char *path, phi_error *err, int status, const char *fmt, va_list args) {
     enum { KEEP = 120 }; /* leaves room for a sentence with a quoted name in it */
@@ -100,11 +100,11 @@ int phi_file_open(const char *path, struct phi_file *out, phi_error *err) {
     memset(out, 0, sizeof *out);
     int fd;
     /* O_NONBLOCK: a FIFO without a writer would block here. It means nothing for a mapping, and fd closes below. */
-    do fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    do fd = phi_io_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) return fail_open(path, errno, err);
     int status = map_file(path, fd, out, err);
-    close(fd);
+    phi_io_close(fd);
     if (status) phi_file_close(out);
     return status;
 }

@@ -1,8 +1,8 @@
 /* Allocation, page mappings, and how much memory is left. Nothing else in the library calls malloc or mmap. */
 #include "memory.h"
+#include "io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -97,7 +97,7 @@ void *phi_pages_alloc(size_t n_bytes) {
 void *phi_pages_map(int fd, size_t n_bytes) {
     /* MAP_PRIVATE: read-only pages come from the page cache either way, and some user-space file systems of phones
      * refuse MAP_SHARED. */
-    return map(fd, n_bytes, PROT_READ, MAP_PRIVATE);
+    return phi_io_may(PHI_IO_MAP) ? map(fd, n_bytes, PROT_READ, MAP_PRIVATE) : NULL;
 }
 
 void phi_pages_free(void *p, size_t n_bytes) {
@@ -113,18 +113,6 @@ static unsigned long long smaller(unsigned long long a, unsigned long long b) {
 }
 
 #ifdef __linux__
-/* The beginning of a text file, NUL-terminated; without stdio, which would allocate. False: it cannot be read. */
-static bool read_text(const char *path, char *buf, size_t size) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    size_t n = 0;
-    ssize_t got = 0;
-    while (n + 1 < size && (got = read(fd, buf + n, size - 1 - n)) > 0) n += (size_t)got;
-    close(fd);
-    buf[n] = 0;
-    return got >= 0;
-}
-
 /* The number behind name, which begins a line of text. */
 static bool find_number(const char *text, const char *name, unsigned long long *v) {
     size_t n = strlen(name);
@@ -141,7 +129,7 @@ static bool find_number(const char *text, const char *name, unsigned long long *
 static bool read_number(const char *dir, const char *name, unsigned long long *v) {
     char path[640], text[64];
     if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) return false;
-    return read_text(path, text, sizeof text) && find_number(text, "", v);
+    return phi_io_read_text(path, text, sizeof text) && find_number(text, "", v);
 }
 
 /* What one control group still grants. The names of version 1 and 2 differ, the meaning does not. */
@@ -150,7 +138,7 @@ static unsigned long long group_left(const char *dir, bool v2) {
     if (!read_number(dir, v2 ? "memory.max" : "memory.limit_in_bytes", &limit)) return ULLONG_MAX;
     if (!read_number(dir, v2 ? "memory.current" : "memory.usage_in_bytes", &usage)) return limit;
     char path[640], text[8192];
-    if (snprintf(path, sizeof path, "%s/memory.stat", dir) < (int)sizeof path && read_text(path, text, sizeof text)) {
+    if (snprintf(path, sizeof path, "%s/memory.stat", dir) < (int)sizeof path && phi_io_read_text(path, text, sizeof text)) {
         if (find_number(text, v2 ? "inactive_file " : "total_inactive_file ", &part)) file += part;
         if (find_number(text, v2 ? "active_file " : "total_active_file ", &part)) file += part;
     }
@@ -164,7 +152,7 @@ static unsigned long long group_left(const char *dir, bool v2) {
 static unsigned long long groups_left(void) {
     char text[4096];
     unsigned long long left = ULLONG_MAX;
-    if (!read_text("/proc/self/cgroup", text, sizeof text)) return left;
+    if (!phi_io_read_text("/proc/self/cgroup", text, sizeof text)) return left;
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -185,7 +173,7 @@ static unsigned long long groups_left(void) {
 static unsigned long long system_left(void) {
     char text[4096];
     unsigned long long kib;
-    if (!read_text("/proc/meminfo", text, sizeof text) || !find_number(text, "MemAvailable:", &kib))
+    if (!phi_io_read_text("/proc/meminfo", text, sizeof text) || !find_number(text, "MemAvailable:", &kib))
         return ULLONG_MAX;
     return kib * 1024;
 }

@@ -17,6 +17,7 @@
  * nobody up. Idle workers spin for some microseconds, since the next job of a token usually comes at once, and then
  * sleep. */
 #include "team.h"
+#include "io.h"
 #include "kernels/kernels.h"
 #include "memory.h"
 
@@ -58,6 +59,7 @@ void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *ar
 }
 
 #else
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -161,7 +163,7 @@ int phi_team_open(int n, struct phi_team **out, phi_error *err) {
         struct worker *w = &team->worker[team->n_started];
         w->team = team;
         w->index = i;
-        int e = pthread_create(&w->thread, NULL, worker_main, w);
+        int e = !phi_io_may(PHI_IO_THREAD) ? errno : pthread_create(&w->thread, NULL, worker_main, w);
         if (e) {
             phi_team_close(team);
             *out = NULL;

@@ -5,7 +5,9 @@
 #include "commands.h"
 #include "model_file.h"
 #include "synthetic_model.h"
+#include "tune.h"
 #include "../cores.h"
+#include "../io.h"
 #include "../limits.h"
 #include "../memory.h"
 
@@ -23,6 +25,7 @@ struct bench {
     struct bench_bases bases;
     bool probes;
     int32_t *ids;
+    int tune_fd;        /* -1 without --tune */
     int n_test, n_done; /* for --progress */
 };
 
@@ -317,17 +320,18 @@ static int measure_model(struct bench *b, const char *name) {
         b->output[i].compares = o->bench_base != NULL;
     }
     int status = make_ids(b);
-    if (!status && o->bench_tune) return bench_tune(o, b->model, b->ids);
+    if (!status && o->bench_tune) return bench_tune(o, b->model, b->ids, b->tune_fd);
     if (!status && o->bench_sustained > 0) return bench_sustained(o, b->model, b->ids);
     return status ? status : run_tests(b);
 }
 
 int cli_bench(const struct cli_options *o) {
     struct cli_model_file file = {.why = ""};
-    struct bench b = {.o = o, .output = {{.format = BENCH_MD}, {.format = BENCH_NONE, .to_stderr = true}}};
+    struct bench b = {.o = o, .tune_fd = -1, .output = {{.format = BENCH_MD}, {.format = BENCH_NONE, .to_stderr = true}}};
     phi_model *model = NULL;
     int status = check_options(o, &b);
     if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b.bases);
+    if (!status && o->bench_tune) status = cli_tune_open(&b.tune_fd);
     if (!status && !cli_interrupted())
         status = o->bench_synthetic ? cli_synthetic_open(o->bench_synthetic, &model)
                                     : cli_model_open(o, true, &file, &model);
@@ -338,6 +342,7 @@ int cli_bench(const struct cli_options *o) {
     }
     phi_free(b.ids);
     bench_bases_free(&b.bases);
+    if (b.tune_fd >= 0) phi_io_close(b.tune_fd);
     phi_model_close(model);
     return status;
 }

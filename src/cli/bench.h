@@ -89,7 +89,7 @@ double bench_temperature(void); /* highest of the thermal zones, degrees Celsius
 
 /* Decode for --sustained seconds (bench_sustained.c). The exit code. */
 int bench_sustained(const struct cli_options *o, const phi_model *model, const int32_t *ids);
-/* Find the best thread counts and keep them (bench_tune.c). The exit code. */
-int bench_tune(const struct cli_options *o, const phi_model *model, const int32_t *ids);
+/* Find the best thread counts and keep them in the file of cli_tune_open() (bench_tune.c). The exit code. */
+int bench_tune(const struct cli_options *o, const phi_model *model, const int32_t *ids, int fd);
 
 #endif

@@ -1,6 +1,7 @@
 /* What the system says of the machine: the CPU's name, its clock, its temperature. Whatever it does not say is left
  * out. */
 #include "bench.h"
+#include "../io.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -14,27 +15,26 @@
 
 /* The value of the first line "KEY : value" in /proc/cpuinfo. */
 static bool from_cpuinfo(const char *key, char out[128]) {
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    bool found = false;
-    if (!f) return false;
-    for (char line[512]; !found && fgets(line, sizeof line, f);) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, key, strlen(key)) != 0 || !value) continue;
-        value += 1 + strspn(value + 1, " \t");
-        value[strcspn(value, "\n")] = 0;
-        found = *value != 0;
-        if (found) snprintf(out, 128, "%.127s", value);
+    char text[1 << 14]; /* "Hardware" stands behind all cores, on machines with few of them */
+    if (!phi_io_read_text("/proc/cpuinfo", text, sizeof text)) return false;
+    for (const char *line = text; *line; line += *line != 0) {
+        size_t n = strcspn(line, "\n");
+        const char *value = memchr(line, ':', n);
+        if (value && strncmp(line, key, strlen(key)) == 0) {
+            value += 1 + strspn(value + 1, " \t");
+            int length = (int)strcspn(value, "\n");
+            snprintf(out, 128, "%.*s", length, value);
+            if (length > 0) return true;
+        }
+        line += n;
     }
-    fclose(f);
-    return found;
+    return false;
 }
 
 static bool first_line(const char *path, char out[128]) {
-    FILE *f = fopen(path, "re");
-    bool found = f && fgets(out, 128, f) && *out && *out != '\n';
-    if (f) fclose(f);
-    if (found) out[strcspn(out, "\n")] = 0;
-    return found;
+    if (!phi_io_read_text(path, out, 128)) return false;
+    out[strcspn(out, "\n")] = 0;
+    return *out != 0;
 }
 
 void bench_cpu_name(char out[128]) {

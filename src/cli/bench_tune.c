@@ -69,7 +69,7 @@ static int best(const struct candidate *c, int n, bool decode) {
     return c[0].n_threads;
 }
 
-static int report(struct candidate *c, int n, uint64_t weights) {
+static int report(struct candidate *c, int n, uint64_t weights, int fd) {
     cli_putf("| threads | decode t/s | prompt t/s |\n| ------: | ---------: | ---------: |\n");
     for (int i = 0; i < n; i++) {
         c[i].decode_median = bench_median(c[i].decode, ROUNDS);
@@ -79,10 +79,10 @@ static int report(struct candidate *c, int n, uint64_t weights) {
     struct cli_tune tune = {best(c, n, true), best(c, n, false), weights};
     cli_putf("\nbest: -t %d -tb %d\n", tune.n_threads, tune.n_threads_batch);
     if (cli_flush()) return CLI_OUTPUT;
-    return cli_tune_store(&tune);
+    return cli_tune_store(&tune, fd);
 }
 
-int bench_tune(const struct cli_options *o, const phi_model *model, const int32_t *ids) {
+int bench_tune(const struct cli_options *o, const phi_model *model, const int32_t *ids, int fd) {
     struct candidate c[MAX_COUNT];
     struct phi_model_info info;
     memset(c, 0, sizeof c);
@@ -98,7 +98,7 @@ int bench_tune(const struct cli_options *o, const phi_model *model, const int32_
             if (round == 0) status = measure(&c[i], ids, n_ctx, 0); /* warm-up */
             if (!status) status = measure(&c[i], ids, n_ctx, round);
         }
-    if (!status && !cli_interrupted()) status = report(c, n, info.tensor_bytes);
+    if (!status && !cli_interrupted()) status = report(c, n, info.tensor_bytes, fd);
     for (int i = 0; i < n; i++) phi_session_close(c[i].session);
     return status;
 }

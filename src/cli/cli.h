@@ -1,6 +1,6 @@
 /* What the files of the command line share: exit codes, messages, checked output, signals, the clock.
- * The command line knows the library by phi.h; besides it uses memory.h (all allocation), utf8.h (what a terminal can
- * show) and, to inspect a file or time the kernels, gguf.h and kernels.h. Only these files print. */
+ * The command line knows the library by phi.h; besides it uses memory.h (all allocation), io.h (all opening, reading and
+ * writing), utf8.h (what a terminal can show) and, to inspect a file or time the kernels, gguf.h and kernels.h. Only these files print. */
 #ifndef PHI_CLI_H
 #define PHI_CLI_H
 

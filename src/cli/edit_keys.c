@@ -9,6 +9,7 @@
  */
 #include "edit_keys.h"
 #include "terminal.h"
+#include "../io.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,7 +30,7 @@ static int next_byte(struct cli_keys *k, int milliseconds) {
         if (ready == 0 && milliseconds >= 0) return SILENT;
         if (ready < 0 && errno != EINTR) return CLI_KEY_EOF;
         if (ready <= 0) continue;
-        ssize_t n = read(STDIN_FILENO, k->byte, sizeof k->byte);
+        ssize_t n = phi_io_read(STDIN_FILENO, k->byte, sizeof k->byte);
         if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) return CLI_KEY_EOF;
         k->at = 0;
         k->n = n > 0 ? (size_t)n : 0;

@@ -1,6 +1,7 @@
 /* History. One line of the file is one message, in which \n stands for a newline and \\ for a backslash; lines are
  * only appended, each by one write, so that several chats can share the file. It belongs to its user alone (0600). */
 #include "history.h"
+#include "../io.h"
 #include "../memory.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ static char *choose_path(void) {
 static void make_directories(char *path) {
     for (char *at = path + 1; (at = strchr(at, '/')); at++) {
         *at = 0;
-        (void)mkdir(path, 0700); /* what stands in the way shows when the file is opened */
+        (void)phi_io_mkdir(path, 0700); /* what stands in the way shows when the file is opened */
         *at = '/';
     }
 }
@@ -70,12 +71,12 @@ static void read_line(struct cli_history *h, const char *line, size_t n, char *p
 }
 
 static void read_file(struct cli_history *h) {
-    int fd = open(h->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = phi_io_open(h->path, O_RDONLY | O_NONBLOCK, 0);
     struct stat status;
     char *bytes = fd >= 0 ? phi_alloc(2 * (size_t)MAX_BYTES, 1) : NULL;
     if (bytes && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
         off_t from = status.st_size > MAX_BYTES ? status.st_size - MAX_BYTES : 0;
-        ssize_t got = pread(fd, bytes, MAX_BYTES, from);
+        ssize_t got = phi_io_pread_all(fd, bytes, MAX_BYTES, (uint64_t)from);
         size_t n = got > 0 ? (size_t)got : 0, at = 0;
         if (from > 0) /* the first line is cut */
             while (at < n && bytes[at++] != '\n') continue;
@@ -87,7 +88,7 @@ static void read_file(struct cli_history *h) {
         }
     }
     phi_free(bytes);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) phi_io_close(fd);
 }
 
 static void append_line(struct cli_history *h, const char *text, size_t n) {
@@ -100,10 +101,10 @@ static void append_line(struct cli_history *h, const char *text, size_t n) {
     }
     line[out++] = '\n';
     make_directories(h->path);
-    int fd = open(h->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    int fd = phi_io_open(h->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
     if (fd >= 0) {
         (void)cli_write_all(fd, line, out);
-        close(fd);
+        phi_io_close(fd);
     }
     phi_free(line);
 }

@@ -2,6 +2,7 @@
 #include "input.h"
 #include "edit.h"
 #include "terminal.h"
+#include "../io.h"
 #include "../memory.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ static enum cli_input_event fill(struct cli_input *in) {
     for (;;) {
         int caught = cli_interrupted();
         if (caught) return in->terminal && cli_interrupt_clear() ? CLI_INPUT_INTERRUPT : CLI_INPUT_SIGNAL;
-        ssize_t n = read(STDIN_FILENO, in->buffer, BUFFER);
+        ssize_t n = phi_io_read(STDIN_FILENO, in->buffer, BUFFER);
         if (n > 0) {
             in->at = 0;
             in->n = (size_t)n;

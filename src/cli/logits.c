@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "model_file.h"
 #include "prompt.h"
+#include "../io.h"
 #include "../memory.h"
 
 #include <errno.h>
@@ -30,11 +31,11 @@ static int write_logits(const struct cli_options *o, phi_session *session, const
     struct row_writer w = {.fd = -1};
     phi_error err = {""};
     if (strcmp(o->output, "-") != 0) {
-        w.fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        w.fd = phi_io_open(o->output, O_WRONLY | O_CREAT | O_TRUNC, 0666);
         if (w.fd < 0) return cli_fail(CLI_OUTPUT, "cannot write %s: %s", o->output, strerror(errno));
     }
     int status = phi_session_eval_logits(session, ids, n, write_row, &w, &err);
-    if (w.fd >= 0 && close(w.fd) != 0 && !w.failed) {
+    if (w.fd >= 0 && phi_io_close(w.fd) != 0 && !w.failed) {
         w.failed = true;
         w.error = errno;
     }

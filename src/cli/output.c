@@ -1,6 +1,7 @@
 /* The answer: a buffer in front of stdout whose every write is checked. The first failure prints the one error line
  * and all later calls return CLI_OUTPUT without trying again. */
 #include "cli.h"
+#include "../io.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,7 @@ bool cli_output_is_terminal(void) {
 int cli_write_all(int fd, const void *bytes, size_t n) {
     const char *at = bytes;
     while (n) {
-        ssize_t done = write(fd, at, n);
+        ssize_t done = phi_io_write(fd, at, n);
         if (done >= 0) {
             at += done;
             n -= (size_t)done;

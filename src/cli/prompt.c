@@ -1,6 +1,7 @@
 /* Prompts. Bytes are never changed except where the options say so: escapes in -p, one final newline of -f and stdin.
  * Text from stdin is the way in for other people's text, so it cannot make control tokens unless asked for. */
 #include "prompt.h"
+#include "../io.h"
 #include "../memory.h"
 #include "../utf8.h"
 
@@ -44,7 +45,7 @@ static int read_all(int fd, const char *what, const char *name, struct cli_text 
             if (!more) return no_memory(room);
             t->bytes = more;
         }
-        ssize_t n = read(fd, t->bytes + t->n, room - t->n);
+        ssize_t n = phi_io_read(fd, t->bytes + t->n, room - t->n);
         if (n == 0) break;
         if (n > 0) {
             t->n += (size_t)n;
@@ -64,10 +65,10 @@ int cli_text_read(const char *path, const char *what, struct cli_text *t) {
         wait_for_stdin();
         return read_all(STDIN_FILENO, what, "from stdin", t);
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = phi_io_open(path, O_RDONLY, 0);
     if (fd < 0) return cli_fail(CLI_FAILED, "%s %s: %s", what, path, strerror(errno));
     int status = read_all(fd, what, path, t);
-    close(fd);
+    phi_io_close(fd);
     return status;
 }
 

@@ -1,5 +1,6 @@
 /* The statistics block. Its words and widths are those of llama.cpp. */
 #include "statistics.h"
+#include "../io.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +17,11 @@ struct cli_memory cli_memory_used(void) {
         m.peak_mib = (double)usage.ru_maxrss / 1024;
 #endif
     }
-    FILE *f = fopen("/proc/self/status", "r");
-    if (!f) return m;
-    for (char line[256]; fgets(line, sizeof line, f);) {
-        if (strncmp(line, "VmHWM:", 6) == 0) m.peak_mib = strtod(line + 6, NULL) / 1024;
-        if (strncmp(line, "RssAnon:", 8) == 0) m.anonymous_mib = strtod(line + 8, NULL) / 1024;
-    }
-    fclose(f);
+    char text[4096];
+    if (!phi_io_read_text("/proc/self/status", text, sizeof text)) return m;
+    const char *peak = strstr(text, "\nVmHWM:"), *anonymous = strstr(text, "\nRssAnon:");
+    if (peak) m.peak_mib = strtod(peak + 7, NULL) / 1024;
+    if (anonymous) m.anonymous_mib = strtod(anonymous + 9, NULL) / 1024;
     return m;
 }
 

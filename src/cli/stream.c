@@ -1,6 +1,7 @@
 /* The answer on its way to stdout, token by token, and what is said about it on stderr meanwhile. Used by run and
  * chat; knows neither prompts nor conversations. */
 #include "stream.h"
+#include "../io.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,9 +48,9 @@ int cli_stream_progress(void *user, size_t done, size_t total) {
 uint32_t cli_choose_seed(int64_t wanted) {
     if (wanted >= 0) return (uint32_t)wanted;
     uint32_t seed = 0;
-    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, &seed, sizeof seed);
-    if (fd >= 0) close(fd);
+    int fd = phi_io_open("/dev/urandom", O_RDONLY, 0);
+    ssize_t n = fd < 0 ? -1 : phi_io_read(fd, &seed, sizeof seed);
+    if (fd >= 0) phi_io_close(fd);
     if (n != (ssize_t)sizeof seed) { /* no such device: the clock and the process differ between runs, too */
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);

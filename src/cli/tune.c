@@ -11,15 +11,15 @@
 #include "tune.h"
 #include "bench.h"
 #include "../cores.h"
+#include "../io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { MAX_THREADS = 1024 };
+enum { MAX_THREADS = 1024, MAX_FILE = 512 };
 
 /* $XDG_CONFIG_HOME, else ~/.config, as the XDG rules say: a path that does not begin with a slash counts as absent.
  */
@@ -36,48 +36,50 @@ static bool place(char folder[2][1024], char path[1100]) {
     return true;
 }
 
-/* Lines of the file; false: one is missing or no number. */
-static bool read_lines(FILE *f, int *cores, struct cli_tune *t, char cpu[128]) {
-    bool good = fscanf(f, "cores %d threads %d threads_batch %d weights %llu cpu ", cores, &t->n_threads,
-                       &t->n_threads_batch, &t->weights) == 4;
-    good = good && fgets(cpu, 128, f) && t->n_threads >= 1 && t->n_threads <= MAX_THREADS &&
+/* The lines of the file; false: one is missing or no number. */
+static bool read_lines(const char *text, int *cores, struct cli_tune *t, char cpu[128]) {
+    int n = 0;
+    bool good = sscanf(text, "cores %d threads %d threads_batch %d weights %llu cpu %n", cores, &t->n_threads,
+                       &t->n_threads_batch, &t->weights, &n) == 4;
+    good = good && n > 0 && strchr(text + n, '\n') && t->n_threads >= 1 && t->n_threads <= MAX_THREADS &&
            t->n_threads_batch >= 1 && t->n_threads_batch <= MAX_THREADS;
-    if (good) cpu[strcspn(cpu, "\n")] = 0;
+    if (good) snprintf(cpu, 128, "%.*s", (int)strcspn(text + n, "\n"), text + n);
     return good;
 }
 
 bool cli_tune_load(unsigned long long weights, struct cli_tune *out) {
-    char folder[2][1024], path[1100], cpu[128], now[128];
+    char folder[2][1024], path[1100], text[MAX_FILE], cpu[128], now[128];
     int cores = 0;
-    FILE *f = place(folder, path) ? fopen(path, "re") : NULL;
-    if (!f) return false;
-    bool good = read_lines(f, &cores, out, cpu);
-    fclose(f);
+    /* An empty one: --tune was interrupted before it knew the counts. */
+    if (!place(folder, path) || !phi_io_read_text(path, text, sizeof text) || !*text) return false;
+    bool good = read_lines(text, &cores, out, cpu);
     if (!good) cli_warn("%s is damaged and ignored; bench --tune writes it again", path);
     bench_cpu_name(now);
     return good && cores == phi_cores_allowed() && strcmp(cpu, now) == 0 && weights / 4 <= out->weights &&
            out->weights / 4 <= weights;
 }
 
-int cli_tune_store(const struct cli_tune *tune) {
-    char folder[2][1024], path[1100], part[1120], cpu[128];
+int cli_tune_open(int *fd) {
+    char folder[2][1024], path[1100];
     if (!place(folder, path))
         return cli_fail(CLI_OUTPUT, "no place to keep the thread counts: set XDG_CONFIG_HOME or HOME to a folder");
-    bench_cpu_name(cpu);
     for (int i = 0; i < 2; i++)
-        if (mkdir(folder[i], 0700) != 0 && errno != EEXIST)
+        if (phi_io_mkdir(folder[i], 0700) != 0 && errno != EEXIST)
             return cli_fail(CLI_OUTPUT, "cannot make the folder %s: %s", folder[i], strerror(errno));
-    snprintf(part, sizeof part, "%s.part", path);
-    FILE *f = fopen(part, "we");
-    if (!f) return cli_fail(CLI_OUTPUT, "cannot write %s: %s", part, strerror(errno));
-    bool good = fprintf(f, "cores %d\nthreads %d\nthreads_batch %d\nweights %llu\ncpu %s\n", phi_cores_allowed(),
-                        tune->n_threads, tune->n_threads_batch, tune->weights, cpu) > 0;
-    good = fclose(f) == 0 && good;
-    if (!good || rename(part, path) != 0) {
-        int cause = errno;
-        unlink(part);
-        return cli_fail(CLI_OUTPUT, "write to %s failed: %s", path, strerror(cause));
-    }
+    *fd = phi_io_open(path, O_RDWR | O_CREAT | O_NONBLOCK, 0666);
+    return *fd < 0 ? cli_fail(CLI_OUTPUT, "cannot write %s: %s", path, strerror(errno)) : CLI_OK;
+}
+
+int cli_tune_store(const struct cli_tune *tune, int fd) {
+    char folder[2][1024], path[1100], text[MAX_FILE], cpu[128];
+    bench_cpu_name(cpu);
+    size_t n = (size_t)snprintf(text, sizeof text, "cores %d\nthreads %d\nthreads_batch %d\nweights %llu\ncpu %s\n",
+                                phi_cores_allowed(), tune->n_threads, tune->n_threads_batch, tune->weights, cpu);
+    /* Emptied first: what is cut short is empty or ends without its last line, never a mixture of two. */
+    bool good = phi_io_truncate(fd, 0) == 0 && phi_io_pwrite_all(fd, text, n, 0) == 0 && phi_io_sync(fd) == 0;
+    int cause = errno;
+    if (!place(folder, path)) path[0] = 0;
+    if (!good) return cli_fail(CLI_OUTPUT, "write to %s failed: %s", path, strerror(cause));
     cli_note("kept in %s", path);
     return CLI_OK;
 }

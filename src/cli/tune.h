@@ -12,7 +12,10 @@ struct cli_tune {
 /* False: none are kept, or for another CPU or number of cores, or for a model with less than a quarter or more than
  * four times as many bytes of weights, for which others may be best. A damaged file is warned of. */
 bool cli_tune_load(unsigned long long weights, struct cli_tune *out);
-/* Keep them, in $XDG_CONFIG_HOME/phi/tune, else ~/.config/phi/tune. The exit code, with the error line printed. */
-int cli_tune_store(const struct cli_tune *tune);
+/* The file that keeps them, $XDG_CONFIG_HOME/phi/tune, else ~/.config/phi/tune: made if need be, and open for writing in *fd,
+ * the caller's; it is opened long before it is written because the sandbox forbids it later. The exit code, with the error
+ * line printed. */
+int cli_tune_open(int *fd);
+int cli_tune_store(const struct cli_tune *tune, int fd);
 
 #endif
