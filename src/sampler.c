@@ -137,6 +137,62 @@ void phi_sampler_accept(phi_sampler *s, int32_t id) {
     s->count[id]++;
 }
 
+/* ---- State ---- */
+
+enum { STATE_HEADER = 4 * 8 + 4 * 4 };
+
+struct state_header {
+    uint64_t generator[4];
+    uint32_t n_vocab, has_window, n_window, n_grammar;
+};
+_Static_assert(sizeof(struct state_header) == STATE_HEADER, "the header has no holes");
+
+size_t phi_sampler_state(const phi_sampler *s, void *out, size_t cap) {
+    size_t n = (size_t)s->n_window, n_bytes = STATE_HEADER + n * 4, last_n = (size_t)s->options.repeat_last_n;
+    if (cap < n_bytes) return n_bytes;
+    struct state_header h = {
+        .n_vocab = (uint32_t)s->n_vocab, .has_window = s->window != NULL, .n_window = (uint32_t)n, .n_grammar = 0};
+    memcpy(h.generator, s->state, sizeof h.generator);
+    memcpy(out, &h, STATE_HEADER);
+    for (size_t i = 0; i < n; i++) { /* the oldest is n places before the next one */
+        size_t from = ((size_t)s->at + last_n - n + i) % last_n;
+        memcpy((char *)out + STATE_HEADER + 4 * i, &s->window[from], 4);
+    }
+    return n_bytes;
+}
+
+static int check_state(const phi_sampler *s, const struct state_header *h, const uint8_t *ids, size_t rest,
+                       phi_error *err) {
+    if (h->n_vocab != (uint32_t)s->n_vocab)
+        return phi_fail(err, PHI_USAGE, "the sampler's state belongs to a vocabulary of %u tokens, not of %d",
+                        (unsigned)h->n_vocab, s->n_vocab);
+    if (rest != 4 * (uint64_t)h->n_window + h->n_grammar || h->has_window > 1 || (!h->has_window && h->n_window) ||
+        !(h->generator[0] | h->generator[1] | h->generator[2] | h->generator[3])) /* which would stay zero */
+        return phi_fail(err, PHI_USAGE, "the sampler's state is damaged");
+    if (h->n_grammar)
+        return phi_fail(err, PHI_USAGE, "the sampler's state holds the state of a grammar, and there is no grammar");
+    for (size_t i = 0; i < h->n_window; i++)
+        if (load_u32(ids + 4 * i) >= h->n_vocab)
+            return phi_fail(err, PHI_USAGE, "the sampler's state holds the token id %u; the vocabulary has %u tokens",
+                            (unsigned)load_u32(ids + 4 * i), (unsigned)h->n_vocab);
+    return PHI_OK;
+}
+
+int phi_sampler_restore(phi_sampler *s, const void *state, size_t n_bytes, phi_error *err) {
+    struct state_header h;
+    if (n_bytes < STATE_HEADER) return phi_fail(err, PHI_USAGE, "the sampler's state is cut short");
+    memcpy(&h, state, STATE_HEADER);
+    const uint8_t *ids = (const uint8_t *)state + STATE_HEADER;
+    int status = check_state(s, &h, ids, n_bytes - STATE_HEADER, err);
+    if (status) return status;
+    memcpy(s->state, h.generator, sizeof s->state);
+    if (!s->window || !h.has_window) return PHI_OK;
+    memset(s->count, 0, (size_t)s->n_vocab * sizeof *s->count);
+    s->n_window = s->at = 0;
+    for (size_t i = 0; i < h.n_window; i++) phi_sampler_accept(s, (int32_t)load_u32(ids + 4 * i));
+    return PHI_OK;
+}
+
 /* ---- Numbers ---- */
 
 double phi_sampler_exp(double x) {

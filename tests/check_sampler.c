@@ -242,6 +242,128 @@ static void check_draws(void) {
     phi_sampler_close(c);
 }
 
+/* ---- State ---- */
+
+enum { STATE_ROOM = 4096 };
+
+static size_t state_of(const phi_sampler *s, uint8_t *out) {
+    size_t n = phi_sampler_state(s, out, STATE_ROOM);
+    CHECK(n <= STATE_ROOM, "a state of %zu bytes", n);
+    return n;
+}
+
+/* Logits of a step: the same for every sampler. */
+static void step_logits(float *logits, int n_vocab, int step) {
+    unsigned long long state = (unsigned long long)step;
+    for (int i = 0; i < n_vocab; i++) logits[i] = (float)(check_random(&state) % 64) / 16;
+}
+
+/* Saved and restored after each step of a generation: what follows is what would have followed. */
+static void check_state_resumes(void) {
+    enum { N = 50, STEPS = 60, LAST_N = 16 };
+    struct phi_sampler_options o = phi_sampler_options_default();
+    o.repeat_penalty = 1.5f;
+    o.repeat_last_n = LAST_N;
+    o.seed = 11;
+    int32_t want[STEPS];
+    float logits[N];
+    static uint8_t states[STEPS][STATE_ROOM];
+    size_t n[STEPS];
+    phi_sampler *s = open_sampler(N, o);
+    for (int i = 0; i < 5; i++) phi_sampler_accept(s, i);
+    for (int i = 0; i < STEPS; i++) {
+        n[i] = state_of(s, states[i]);
+        size_t ids = i + 5 < LAST_N ? (size_t)i + 5 : LAST_N;
+        CHECK(n[i] == 48 + 4 * ids, "step %d: a state of %zu bytes", i, n[i]);
+        step_logits(logits, N, i);
+        want[i] = sample(s, logits);
+    }
+    phi_sampler_close(s);
+    for (int i = 0; i < STEPS; i += 7) {
+        o.seed = 99;
+        s = open_sampler(N, o);
+        phi_sampler_accept(s, 3); /* what was there before is gone */
+        CHECK(phi_sampler_restore(s, states[i], n[i], NULL) == PHI_OK, "step %d: not restored", i);
+        uint8_t again[STATE_ROOM];
+        CHECK(state_of(s, again) == n[i] && memcmp(again, states[i], n[i]) == 0, "step %d: another state", i);
+        int equal = 0;
+        for (int k = i; k < STEPS; k++) {
+            step_logits(logits, N, k);
+            equal += sample(s, logits) == want[k];
+        }
+        CHECK(equal == STEPS - i, "restored at step %d: %d of %d tokens are the same", i, equal, STEPS - i);
+        phi_sampler_close(s);
+    }
+}
+
+static void check_state_window(void) {
+    struct phi_sampler_options o = OFF, off = OFF;
+    uint8_t state[STATE_ROOM], other[STATE_ROOM];
+    o.repeat_penalty = 2;
+    o.repeat_last_n = 5;
+    phi_sampler *s = open_sampler(10, o);
+    for (int i = 0; i < 9; i++) phi_sampler_accept(s, i);
+    size_t n = state_of(s, state), n_other;
+    static const uint8_t ids[20] = {4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8};
+    CHECK(n == 68 && memcmp(state + 48, ids, 20) == 0, "the window is not the last five ids");
+    CHECK(phi_sampler_state(s, other, n - 1) == n && phi_sampler_state(s, NULL, 0) == n, "the size that is needed");
+    o.repeat_last_n = 2; /* the newest stay */
+    phi_sampler *shorter = open_sampler(10, o);
+    CHECK(phi_sampler_restore(shorter, state, n, NULL) == PHI_OK, "a shorter window");
+    n_other = state_of(shorter, other);
+    CHECK(n_other == 56 && memcmp(other + 48, ids + 12, 8) == 0, "not the newest two ids");
+    phi_sampler *none = open_sampler(10, off);
+    CHECK(phi_sampler_restore(none, state, n, NULL) == PHI_OK && state_of(none, other) == 48, "without penalties");
+    CHECK(phi_sampler_restore(s, other, 48, NULL) == PHI_OK && state_of(s, other) == 68, "the window did not stay");
+    phi_sampler_close(none);
+    phi_sampler_close(shorter);
+    phi_sampler_close(s);
+}
+
+static void refuse_state(phi_sampler *s, const uint8_t *state, size_t n, const char *says) {
+    uint8_t before[STATE_ROOM], after[STATE_ROOM];
+    phi_error err = {{0}};
+    size_t size = state_of(s, before);
+    int status = phi_sampler_restore(s, state, n, &err);
+    CHECK(status == PHI_USAGE && strstr(err.text, says), "status %d, \"%s\", not: %s", status, err.text, says);
+    CHECK(state_of(s, after) == size && memcmp(before, after, size) == 0, "a refused state had an effect: %s", says);
+}
+
+static void check_state_refused(void) {
+    struct phi_sampler_options o = OFF;
+    uint8_t good[STATE_ROOM], bad[STATE_ROOM];
+    o.repeat_penalty = 2;
+    o.repeat_last_n = 5;
+    phi_sampler *s = open_sampler(10, o), *more = open_sampler(11, o);
+    for (int i = 0; i < 4; i++) phi_sampler_accept(s, i);
+    size_t n = state_of(s, good);
+    refuse_state(more, good, n, "belongs to a vocabulary of 10 tokens, not of 11");
+    for (size_t i = 0; i < n; i++) refuse_state(s, good, i, i < 48 ? "cut short" : "damaged");
+    static const struct {
+        size_t at;
+        uint8_t byte;
+        const char *says;
+    } cases[] = {{36, 2, "damaged"},          {36, 0, "damaged"},
+                 {40, 5, "damaged"},          {43, 0x80, "damaged"},
+                 {44, 1, "damaged"},          {47, 0xff, "damaged"},
+                 {48, 10, "token id 10"},     {63, 0x80, "token id 2147483651"},
+                 {33, 1, "vocabulary of 266"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memcpy(bad, good, n);
+        bad[cases[i].at] = cases[i].byte;
+        refuse_state(s, bad, n, cases[i].says);
+    }
+    memcpy(bad, good, n);
+    memset(bad, 0, 32);
+    refuse_state(s, bad, n, "damaged");
+    memcpy(bad, good, n);
+    bad[40] = 3; /* the last id is now a grammar's state */
+    bad[44] = 4;
+    refuse_state(s, bad, n, "there is no grammar");
+    phi_sampler_close(s);
+    phi_sampler_close(more);
+}
+
 /* ---- What is refused ---- */
 
 static void check_refused_logits(void) {
@@ -278,7 +400,8 @@ static void check_forbidden(void) {
         CHECK(phi_sampler_forbid(s, 1, NULL) == PHI_OK && phi_sampler_forbid(s, 3, NULL) == PHI_OK, "forbid");
         int count[4] = {0};
         for (int i = 0; i < 300; i++) count[sample(s, logits)]++;
-        CHECK(count[1] == 0 && count[3] == 0 && count[2] > 200, "%d %d %d %d", count[0], count[1], count[2], count[3]);
+        CHECK(count[1] == 0 && count[3] == 0 && count[2] > 200, "%d %d %d %d", count[0], count[1], count[2],
+              count[3]);
         CHECK(greedy ? count[0] == 0 : count[0] > 0, "%d times the less likely one", count[0]);
         phi_error err = {{0}};
         int32_t id = 77;
@@ -381,6 +504,9 @@ int main(void) {
     check_penalty();
     check_frequencies();
     check_draws();
+    check_state_resumes();
+    check_state_window();
+    check_state_refused();
     check_refused_logits();
     check_forbidden();
     check_options();
