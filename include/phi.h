@@ -181,24 +181,34 @@ void phi_grammar_close(phi_grammar *grammar); /* NULL is fine */
 
 typedef struct phi_sampler phi_sampler;
 
+struct phi_logit_bias {
+    int32_t id;
+    float bias; /* added to the token's logit; -INFINITY: never this token */
+};
+
 struct phi_sampler_options {
     float temperature; /* 0 = greedy: always the largest logit, ties to the lowest id */
     int top_k;         /* 0 = off */
+    float typical_p;   /* 1 = off */
     float top_p;       /* 1 = off */
     float min_p;       /* 0 = off */
-    float repeat_penalty; /* 1 = off */
-    int repeat_last_n;    /* tokens that the penalty looks back on */
+    float repeat_penalty;    /* 1 = off; for a token that occurred, however often */
+    float presence_penalty;  /* 0 = off; the same, but subtracted */
+    float frequency_penalty; /* 0 = off; subtracted for each time that it occurred */
+    int repeat_last_n;       /* tokens that the penalties look back on */
     uint32_t seed;
     bool ignore_eos;      /* never choose a stop token: the answer goes on until another end comes */
     const phi_grammar *grammar; /* what the answer must be; NULL: anything. Not owned: it must outlive the sampler */
     bool skip_space;            /* the grammar does not see one space that the answer begins with (see Chat) */
+    const struct phi_logit_bias *logit_bias; /* [n_logit_bias], copied; what is given twice for a token is added up */
+    size_t n_logit_bias;
 };
 struct phi_sampler_options phi_sampler_options_default(void);
 
 /* Errors: PHI_USAGE (an option out of range), PHI_MEMORY. */
 int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *options, phi_sampler **out, phi_error *err);
 void phi_sampler_close(phi_sampler *sampler);
-/* Tell the sampler of a token that it did not choose itself (the prompt): the repeat penalty sees it. */
+/* Tell the sampler of a token that it did not choose itself (the prompt): the penalties see it. */
 void phi_sampler_accept(phi_sampler *sampler, int32_t id);
 /* Choose a token from logits[n_vocab] and accept it. PHI_FAILED if no logit is finite, or one is NaN or
  * +infinity (-infinity: never this token). */

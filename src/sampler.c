@@ -1,16 +1,20 @@
-/* Logits to a token. Owns the candidates, the window of the repeat penalty and the generator; knows neither tokenizer
+/* Logits to a token. Owns the candidates, the window of the penalties and the generator; knows neither tokenizer
  * nor session. Same logits, options and seed: the same tokens on every machine. What that takes:
  *
- *   - Candidates have one order: larger logit first, among equals the lower id. All sums are doubles, added in it.
+ *   - Candidates have one order: larger logit first, among equals the lower id. All sums are doubles, added in it
+ *     (but typical_p's, which adds in the order in which it takes).
  *   - exp is our own: that of libm differs between systems.
  *   - The generator is xoshiro256** (Blackman, Vigna), its four words the first four values of splitmix64 started at
  *     the seed. A token that is drawn takes one value of it, u = (value >> 11) * 2^-53; a token that is certain
  *     (temperature 0, or one candidate left) takes none. Chosen is the first candidate at which the sum of weights
  *     exceeds u * total.
  *
- * Steps, in llama.cpp's order:  forbidden tokens - repeat penalty - top_k - top_p - min_p - temperature - draw
- * top_p and min_p look at probabilities at temperature 1. A logit of -infinity is no candidate. Opening allocates,
- * sampling does not. */
+ * Steps, in llama.cpp's order:  bias - penalties - top_k - typical_p - top_p - min_p - temperature - draw
+ * The three in the middle look at probabilities at temperature 1. A logit of -infinity is no candidate. Opening
+ * allocates, sampling does not.
+ *
+ * What bias and penalties touch is a list of few tokens; all others compete with the logit that they have. So most of
+ * a vocabulary is only compared with the worst of the k candidates so far, many at a time. */
 #include "sampler.h"
 #include "kernels/kernels.h"
 #include "memory.h"
@@ -21,23 +25,36 @@
 
 enum { MAX_LAST_N = 1 << 20 }; /* far above any context of the family (131,072) */
 
+/* What changes one token's logit. */
+struct change {
+    float bias;    /* -INFINITY: the token is forbidden */
+    int32_t count; /* how often it is in the window */
+    int32_t place; /* in the list of changed tokens, from 1; 0: it is not there, bias and count are 0 */
+};
+
 struct phi_sampler {
     struct phi_sampler_options options;
     int n_vocab;
-    uint64_t state[4]; /* of the generator */
-    uint64_t *key;     /* [n_vocab] candidates: key_of() */
-    uint64_t *spare;   /* [n_vocab] for sorting */
-    double *weight;    /* [n_vocab] of the candidates, the first one's is 1 */
-    int32_t *window;   /* [repeat_last_n] the last tokens, a ring; NULL when there is no penalty */
-    int n_window, at;  /* tokens in it, where the next one goes */
-    int32_t *count;    /* [n_vocab] how often each token is in the window; NULL as window */
-    bool *forbidden;   /* [n_vocab] tokens that are no candidates; NULL: none */
+    uint64_t state[4];     /* of the generator */
+    uint64_t *key;         /* [n_vocab] candidates: key_of() */
+    uint64_t *spare;       /* [n_vocab] for sorting */
+    double *weight;        /* [n_vocab] of the candidates, the first one's is 1 */
+    int32_t *window;       /* [repeat_last_n] the last tokens, a ring; NULL when there is no penalty */
+    int n_window, at;      /* tokens in it, where the next one goes */
+    struct change *change; /* [n_vocab]; NULL: no logit is changed, as `changed` */
+    int32_t *changed;      /* [n_vocab], in no order: ids of the n_changed tokens whose logit is changed */
+    int n_changed;
 };
 
 struct phi_sampler_options phi_sampler_options_default(void) {
     /* the defaults of llama.cpp */
-    return (struct phi_sampler_options){
-        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .repeat_last_n = 64};
+    return (struct phi_sampler_options){.temperature = 0.8f,
+                                        .top_k = 40,
+                                        .typical_p = 1,
+                                        .top_p = 0.95f,
+                                        .min_p = 0.05f,
+                                        .repeat_penalty = 1,
+                                        .repeat_last_n = 64};
 }
 
 /* ---- Opening ---- */
@@ -50,11 +67,16 @@ static int check_options(const struct phi_sampler_options *o, phi_error *err) {
     if (o->top_k < 0) return phi_fail(err, PHI_USAGE, "top_k is %d; it must be 0 (off) or more", o->top_k);
     if (!(o->top_p > 0 && o->top_p <= 1))
         return phi_fail(err, PHI_USAGE, "top_p is %g; it must be above 0 and at most 1", (double)o->top_p);
+    if (!(o->typical_p > 0 && o->typical_p <= 1))
+        return phi_fail(err, PHI_USAGE, "typical_p is %g; it must be above 0 and at most 1", (double)o->typical_p);
     if (!(o->min_p >= 0 && o->min_p <= 1))
         return phi_fail(err, PHI_USAGE, "min_p is %g; it must be from 0 to 1", (double)o->min_p);
     if (!(o->repeat_penalty > 0 && o->repeat_penalty < INFINITY))
         return phi_fail(err, PHI_USAGE, "repeat_penalty is %g; it must be a number above 0",
                         (double)o->repeat_penalty);
+    if (!(fabsf(o->presence_penalty) < INFINITY) || !(fabsf(o->frequency_penalty) < INFINITY))
+        return phi_fail(err, PHI_USAGE, "presence_penalty is %g, frequency_penalty %g; both must be finite",
+                        (double)o->presence_penalty, (double)o->frequency_penalty);
     if (o->repeat_last_n < 0 || o->repeat_last_n > MAX_LAST_N)
         return phi_fail(err, PHI_USAGE, "repeat_last_n is %d; it must be from 0 to %d", o->repeat_last_n, MAX_LAST_N);
     return PHI_OK;
@@ -67,31 +89,84 @@ static uint64_t splitmix64(uint64_t *state) {
     return z ^ z >> 31;
 }
 
+static int short_of_memory(const phi_sampler *s, phi_error *err) {
+    return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler of %d tokens", s->n_vocab);
+}
+
+/* Room for changed logits, if there is none yet. */
+static int prepare_changes(phi_sampler *s, phi_error *err) {
+    if (!s->change) s->change = phi_alloc((size_t)s->n_vocab, sizeof *s->change);
+    if (!s->changed) s->changed = phi_alloc((size_t)s->n_vocab, sizeof *s->changed);
+    return s->change && s->changed ? PHI_OK : short_of_memory(s, err);
+}
+
+/* Bring the list up to date after the token's bias or count has changed. */
+static void list_change(phi_sampler *s, int32_t id) {
+    struct change *c = &s->change[id];
+    bool changed = c->bias != 0 || c->count != 0;
+    if (changed && !c->place) {
+        s->changed[s->n_changed] = id;
+        c->place = ++s->n_changed;
+    } else if (!changed && c->place) {
+        int32_t last = s->changed[--s->n_changed];
+        s->changed[c->place - 1] = last;
+        s->change[last].place = c->place;
+        c->place = 0;
+    }
+}
+
+static int add_biases(phi_sampler *s, const struct phi_logit_bias *bias, size_t n, phi_error *err) {
+    int status = prepare_changes(s, err);
+    for (size_t i = 0; !status && i < n; i++) {
+        int32_t id = bias[i].id;
+        if (id < 0 || id >= s->n_vocab)
+            return phi_fail(err, PHI_USAGE, "logit_bias: there is no token %d, the vocabulary has %d", id,
+                            s->n_vocab);
+        if (!(bias[i].bias < INFINITY))
+            return phi_fail(err, PHI_USAGE, "logit_bias: %g for token %d; it must be a number or -infinity",
+                            (double)bias[i].bias, id);
+        s->change[id].bias += bias[i].bias;
+        list_change(s, id);
+    }
+    return status;
+}
+
+static bool has_penalty(const struct phi_sampler_options *o) {
+    return (o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0) && o->repeat_last_n > 0;
+}
+
+static int open_parts(phi_sampler *s, phi_error *err) {
+    const struct phi_sampler_options *o = &s->options;
+    uint64_t seed = o->seed;
+    for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
+    s->key = phi_alloc((size_t)s->n_vocab, sizeof *s->key);
+    s->spare = phi_alloc((size_t)s->n_vocab, sizeof *s->spare);
+    s->weight = phi_alloc((size_t)s->n_vocab, sizeof *s->weight);
+    if (!s->key || !s->spare || !s->weight) return short_of_memory(s, err);
+    int status = PHI_OK;
+    if (has_penalty(o)) {
+        s->window = phi_alloc((size_t)o->repeat_last_n, sizeof *s->window);
+        status = s->window ? prepare_changes(s, err) : short_of_memory(s, err);
+    }
+    if (!status && o->n_logit_bias) status = add_biases(s, o->logit_bias, o->n_logit_bias, err);
+    s->options.logit_bias = NULL; /* the caller's, who may free it now */
+    return status;
+}
+
 int phi_sampler_new(int n_vocab, const struct phi_sampler_options *options, phi_sampler **out, phi_error *err) {
     *out = NULL;
     int status = check_options(options, err);
     if (status) return status;
     phi_sampler *s = phi_alloc(1, sizeof *s);
-    if (!s) goto short_of_memory;
+    if (!s) return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler");
     s->options = *options;
     s->n_vocab = n_vocab;
-    uint64_t seed = options->seed;
-    for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
-    s->key = phi_alloc((size_t)n_vocab, sizeof *s->key);
-    s->spare = phi_alloc((size_t)n_vocab, sizeof *s->spare);
-    s->weight = phi_alloc((size_t)n_vocab, sizeof *s->weight);
-    if (!s->key || !s->spare || !s->weight) goto short_of_memory;
-    if (options->repeat_penalty != 1 && options->repeat_last_n > 0) {
-        s->window = phi_alloc((size_t)options->repeat_last_n, sizeof *s->window);
-        s->count = phi_alloc((size_t)n_vocab, sizeof *s->count);
-        if (!s->window || !s->count) goto short_of_memory;
-    }
-    *out = s;
-    return PHI_OK;
-
-short_of_memory:
-    phi_sampler_close(s);
-    return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler of %d tokens", n_vocab);
+    status = open_parts(s, err);
+    if (status)
+        phi_sampler_close(s);
+    else
+        *out = s;
+    return status;
 }
 
 int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *options, phi_sampler **out,
@@ -108,9 +183,10 @@ int phi_sampler_open(const phi_model *model, const struct phi_sampler_options *o
 }
 
 int phi_sampler_forbid(phi_sampler *s, int32_t id, phi_error *err) {
-    if (!s->forbidden) s->forbidden = phi_alloc((size_t)s->n_vocab, sizeof *s->forbidden);
-    if (!s->forbidden) return phi_fail(err, PHI_MEMORY, "not enough memory for a sampler of %d tokens", s->n_vocab);
-    s->forbidden[id] = true;
+    int status = prepare_changes(s, err);
+    if (status) return status;
+    s->change[id].bias = -INFINITY;
+    list_change(s, id);
     return PHI_OK;
 }
 
@@ -120,21 +196,34 @@ void phi_sampler_close(phi_sampler *s) {
     phi_free(s->spare);
     phi_free(s->weight);
     phi_free(s->window);
-    phi_free(s->count);
-    phi_free(s->forbidden);
+    phi_free(s->change);
+    phi_free(s->changed);
     phi_free(s);
+}
+
+/* ---- The window ---- */
+
+static void count(phi_sampler *s, int32_t id, int more) {
+    s->change[id].count += more;
+    list_change(s, id);
 }
 
 /* An id outside the vocabulary has no logit: nothing to penalize. */
 void phi_sampler_accept(phi_sampler *s, int32_t id) {
     if (!s->window || id < 0 || id >= s->n_vocab) return;
     if (s->n_window == s->options.repeat_last_n)
-        s->count[s->window[s->at]]--;
+        count(s, s->window[s->at], -1);
     else
         s->n_window++;
     s->window[s->at] = id;
     s->at = (s->at + 1) % s->options.repeat_last_n;
-    s->count[id]++;
+    count(s, id, 1);
+}
+
+/* The token i places from the oldest one. */
+static int32_t window_token(const phi_sampler *s, int i) {
+    int at = s->at - s->n_window + i;
+    return s->window[at < 0 ? at + s->options.repeat_last_n : at];
 }
 
 /* ---- State ---- */
@@ -148,15 +237,15 @@ struct state_header {
 _Static_assert(sizeof(struct state_header) == STATE_HEADER, "the header has no holes");
 
 size_t phi_sampler_state(const phi_sampler *s, void *out, size_t cap) {
-    size_t n = (size_t)s->n_window, n_bytes = STATE_HEADER + n * 4, last_n = (size_t)s->options.repeat_last_n;
+    size_t n = (size_t)s->n_window, n_bytes = STATE_HEADER + n * 4;
     if (cap < n_bytes) return n_bytes;
     struct state_header h = {
         .n_vocab = (uint32_t)s->n_vocab, .has_window = s->window != NULL, .n_window = (uint32_t)n, .n_grammar = 0};
     memcpy(h.generator, s->state, sizeof h.generator);
     memcpy(out, &h, STATE_HEADER);
-    for (size_t i = 0; i < n; i++) { /* the oldest is n places before the next one */
-        size_t from = ((size_t)s->at + last_n - n + i) % last_n;
-        memcpy((char *)out + STATE_HEADER + 4 * i, &s->window[from], 4);
+    for (int i = 0; i < s->n_window; i++) {
+        int32_t id = window_token(s, i);
+        memcpy((char *)out + STATE_HEADER + 4 * i, &id, 4);
     }
     return n_bytes;
 }
@@ -187,7 +276,7 @@ int phi_sampler_restore(phi_sampler *s, const void *state, size_t n_bytes, phi_e
     if (status) return status;
     memcpy(s->state, h.generator, sizeof s->state);
     if (!s->window || !h.has_window) return PHI_OK;
-    memset(s->count, 0, (size_t)s->n_vocab * sizeof *s->count);
+    for (int i = 0; i < s->n_window; i++) count(s, window_token(s, i), -1);
     s->n_window = s->at = 0;
     for (size_t i = 0; i < h.n_window; i++) phi_sampler_accept(s, (int32_t)load_u32(ids + 4 * i));
     return PHI_OK;
@@ -265,51 +354,101 @@ static void sink(uint64_t *heap, int n, int at) {
     heap[at] = key;
 }
 
-/* Sort the first n keys, byte by byte from the lowest: seven passes, where a heap takes 17 levels for a whole
- * vocabulary. */
+/* The best candidates so far, while logits are offered. */
+struct best {
+    uint64_t *heap; /* [k], a heap once it is full, unless every token has a place */
+    int n, k;
+    bool every;  /* k is the vocabulary */
+    float floor; /* logits below it are of no interest */
+};
+
+static void offer(struct best *b, int32_t id, float logit) {
+    uint64_t key = key_of(logit, id);
+    if (logit == -INFINITY || logit < b->floor) return;
+    if (b->n < b->k) {
+        b->heap[b->n++] = key;
+        if (b->n == b->k && !b->every)
+            for (int i = b->n / 2 - 1; i >= 0; i--) sink(b->heap, b->n, i);
+    } else if (key < b->heap[0]) {
+        b->heap[0] = key;
+        sink(b->heap, b->n, 0);
+    }
+}
+
+/* The logit after bias and penalties, as llama.cpp computes it. */
+static float changed_logit(const phi_sampler *s, int32_t id, float logit) {
+    const struct phi_sampler_options *o = &s->options;
+    const struct change *c = &s->change[id];
+    logit += c->bias;
+    if (c->count == 0) return logit;
+    logit = logit > 0 ? logit / o->repeat_penalty : logit * o->repeat_penalty;
+    return logit - ((float)c->count * o->frequency_penalty + o->presence_penalty);
+}
+
+static int bad_logit(int32_t id, float logit, phi_error *err) {
+    return phi_fail(err, PHI_FAILED, "the logit of token %d is %s", id, logit != logit ? "not a number" : "infinite");
+}
+
+enum { BLOCK = 64 };
+
+/* Is one of the logits at least this large, or no number? Without branches: the compiler makes vectors of it. */
+static bool any_reaches(const float logits[BLOCK], float least) {
+    unsigned any = 0;
+    for (int i = 0; i < BLOCK; i++) any |= !(logits[i] < least);
+    return any;
+}
+
+/* Sort the first n keys. Ids ascend already where all tokens were taken in their order. */
 static void sort_keys(phi_sampler *s, int n) {
-    for (int shift = 0; shift < 64; shift += 8) {
-        int at[256] = {0}, sum = 0;
-        for (int i = 0; i < n; i++) at[s->key[i] >> shift & 255]++;
-        if (at[s->key[0] >> shift & 255] == n) continue; /* the same byte in all of them */
-        for (int b = 0; b < 256; b++) {
-            int count = at[b];
-            at[b] = sum;
-            sum += count;
+    enum { BITS = 11, DIGITS = 1 << BITS, FEW = 64 };
+    uint64_t *key = s->key;
+    bool ascending = true;
+    for (int i = 1; i < n && n <= FEW; i++) {
+        uint64_t k = key[i];
+        int at = i;
+        for (; at > 0 && key[at - 1] > k; at--) key[at] = key[at - 1];
+        key[at] = k;
+    }
+    if (n <= FEW) return;
+    for (int i = 1; i < n; i++) ascending &= (uint32_t)key[i - 1] < (uint32_t)key[i];
+    for (int shift = ascending ? 32 : 0; shift < 64; shift += BITS) {
+        int at[DIGITS] = {0}, sum = 0;
+        if (shift < 32 && (s->n_vocab - 1) >> shift == 0) shift = 32; /* no id has a bit there */
+        for (int i = 0; i < n; i++) at[s->key[i] >> shift & (DIGITS - 1)]++;
+        for (int d = 0; d < DIGITS; d++) {
+            int items = at[d];
+            at[d] = sum;
+            sum += items;
         }
-        for (int i = 0; i < n; i++) s->spare[at[s->key[i] >> shift & 255]++] = s->key[i];
+        for (int i = 0; i < n; i++) s->spare[at[s->key[i] >> shift & (DIGITS - 1)]++] = s->key[i];
         uint64_t *sorted = s->spare;
         s->spare = s->key;
         s->key = sorted;
     }
 }
 
-/* The best k candidates after the penalty, best first, into s->key. Returns how many there are, or a negative status.
- * Only k of them are ever sorted: nearly all of a vocabulary fails the comparison with the worst of the heap. */
-static int select_best(phi_sampler *s, const float *logits, int k, phi_error *err) {
-    float penalty = s->options.repeat_penalty;
-    uint64_t *heap = s->key;
-    int n = 0;
-    for (int32_t id = 0; id < s->n_vocab; id++) {
-        float logit = logits[id];
-        if (s->count && s->count[id]) logit = logit > 0 ? logit / penalty : logit * penalty;
-        if (!(logit < INFINITY))
-            return phi_fail(err, PHI_FAILED, "the logit of token %d is %s", id,
-                            logit != logit ? "not a number" : "infinite");
-        if (logit == -INFINITY || (s->forbidden && s->forbidden[id])) continue;
-        uint64_t key = key_of(logit, id);
-        if (n < k) {
-            heap[n++] = key;
-            if (n == k)
-                for (int i = n / 2 - 1; i >= 0; i--) sink(heap, n, i);
-        } else if (key < heap[0]) {
-            heap[0] = key;
-            sink(heap, n, 0);
+/* The best k candidates, best first, into s->key; none with a logit below floor. Returns how many there are, or a
+ * negative status. */
+static int select_best(phi_sampler *s, const float *logits, int k, float floor, phi_error *err) {
+    struct best b = {.heap = s->key, .k = k, .every = k == s->n_vocab, .floor = floor};
+    for (int i = 0; i < s->n_changed; i++) {
+        int32_t id = s->changed[i];
+        float logit = changed_logit(s, id, logits[id]);
+        if (!(logit < INFINITY)) return bad_logit(id, logit, err);
+        offer(&b, id, logit);
+    }
+    for (int32_t begin = 0, end; begin < s->n_vocab; begin = end) {
+        float least = b.n < k ? floor : key_logit(b.heap[0]);
+        end = s->n_vocab - begin < BLOCK ? s->n_vocab : begin + BLOCK;
+        if (end - begin == BLOCK && !any_reaches(logits + begin, least)) continue;
+        for (int32_t id = begin; id < end; id++) {
+            if (!(logits[id] < INFINITY)) return bad_logit(id, logits[id], err);
+            if (!s->change || !s->change[id].place) offer(&b, id, logits[id]);
         }
     }
-    if (n == 0) return phi_fail(err, PHI_FAILED, "no token has a finite logit");
-    sort_keys(s, n);
-    return n;
+    if (b.n == 0) return phi_fail(err, PHI_FAILED, "no token has a finite logit");
+    sort_keys(s, b.n);
+    return b.n;
 }
 
 /* Weights of the first n candidates at this temperature; returns their sum. */
@@ -320,6 +459,36 @@ static double weigh(phi_sampler *s, int n, double temperature) {
         sum += s->weight[i];
     }
     return sum;
+}
+
+/* typical_p keeps candidates whose surprise, -log(probability), is close to what is expected: the closest ones that
+ * hold more than this part of the total. With d = logit - best logit, surprise - expected surprise = mean(d) - d, no
+ * logarithm needed. Since d descends, what is kept is a run around the mean that grows by the closer neighbour, ties
+ * to the better one; among equal logits the lowest id comes first, so the run's first equals may keep only their
+ * beginning. Moves what is kept to the front and returns how many. */
+static int cut_typical(phi_sampler *s, int n, double total) {
+    double best = (double)key_logit(s->key[0]), wanted = (double)s->options.typical_p * total, mean = 0, so_far = 0;
+    for (int i = 0; i < n; i++) mean += s->weight[i] * ((double)key_logit(s->key[i]) - best);
+    mean = mean / total + best;
+    int first = 0, end, equal = 0, kept = 0;
+    while (first < n && (double)key_logit(s->key[first]) >= mean) first++;
+    end = first;
+    while (so_far <= wanted && (first > 0 || end < n)) {
+        double above = first > 0 ? (double)key_logit(s->key[first - 1]) - mean : (double)INFINITY;
+        double below = end < n ? mean - (double)key_logit(s->key[end]) : (double)INFINITY;
+        if (below < above) {
+            so_far += s->weight[end++];
+            continue;
+        }
+        equal = first;
+        while (equal > 0 && key_logit(s->key[equal - 1]) == key_logit(s->key[first - 1])) equal--;
+        for (kept = equal; kept < first && so_far <= wanted; kept++) so_far += s->weight[kept];
+        memmove(s->key + kept, s->key + first, (size_t)(end - first) * sizeof *s->key);
+        end -= first - kept; /* nothing moves unless this was the last one */
+        first = equal;
+    }
+    memmove(s->key, s->key + first, (size_t)(end - first) * sizeof *s->key);
+    return end - first;
 }
 
 /* How many of the first n candidates top_p leaves: the shortest beginning that holds this part of the total. */
@@ -338,11 +507,25 @@ static int cut_min_p(const phi_sampler *s, int n) {
     return n;
 }
 
+/* The logit below which min_p leaves nothing, where it alone decides: then the rest need not be sorted. A little
+ * lower, since it only has to leave out what would fall anyway. */
+static int find_floor(phi_sampler *s, const float *logits, float *floor, phi_error *err) {
+    int n = select_best(s, logits, 1, -INFINITY, err);
+    if (n > 0) *floor = key_logit(s->key[0]) + logf(s->options.min_p) - 0.01f;
+    return n < 0 ? n : PHI_OK;
+}
+
 static int choose(phi_sampler *s, const float *logits, int32_t *id, phi_error *err) {
     const struct phi_sampler_options *o = &s->options;
     int k = o->temperature == 0 ? 1 : o->top_k == 0 || o->top_k > s->n_vocab ? s->n_vocab : o->top_k;
-    int n = select_best(s, logits, k, err), i = 0;
+    float floor = -INFINITY;
+    if (k == s->n_vocab && o->typical_p == 1 && o->top_p == 1 && o->min_p > 0) {
+        int status = find_floor(s, logits, &floor, err);
+        if (status) return status;
+    }
+    int n = select_best(s, logits, k, floor, err), i = 0;
     if (n < 0) return n;
+    if (o->typical_p < 1) n = cut_typical(s, n, weigh(s, n, 1));
     if (o->top_p < 1 || o->min_p > 0) {
         double total = weigh(s, n, 1);
         if (o->top_p < 1) n = cut_top_p(s, n, total);

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-static const struct phi_sampler_options OFF = {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 5};
+static const struct phi_sampler_options OFF = {
+    .temperature = 1, .typical_p = 1, .top_p = 1, .repeat_penalty = 1, .seed = 5};
 
 static phi_sampler *open_sampler(int n_vocab, struct phi_sampler_options o) {
     phi_sampler *s = NULL;
@@ -38,14 +39,30 @@ static unsigned chosen(int n_vocab, const float *logits, struct phi_sampler_opti
 
 /* ---- Golden tokens ---- */
 
+/* What the golden file means by a bias that is not 0. */
+static size_t golden_biases(struct phi_logit_bias *out, int n_vocab, float bias) {
+    size_t n = 0;
+    for (int32_t id = 0; id < n_vocab && bias != 0; id++) {
+        if (id % 7 == 3) out[n++] = (struct phi_logit_bias){id, bias};
+        if (id % 13 == 5) out[n++] = (struct phi_logit_bias){id, -INFINITY};
+    }
+    return n;
+}
+
 static void check_golden_line(const char *line) {
     int n_vocab, distinct, steps, begin = 0;
     struct phi_sampler_options o = {0};
-    int n = sscanf(line, "%d %d %d %f %d %f %f %f %d %u :%n", &n_vocab, &distinct, &steps, &o.temperature, &o.top_k,
-                   &o.top_p, &o.min_p, &o.repeat_penalty, &o.repeat_last_n, &o.seed, &begin);
-    CHECK(n == 10 && begin > 0, "unreadable line %s", line);
-    if (n != 10 || begin == 0) return;
+    float bias;
+    int n = sscanf(line, "%d %d %d %f %d %f %f %f %f %f %f %d %f %u :%n", &n_vocab, &distinct, &steps, &o.temperature,
+                   &o.top_k, &o.typical_p, &o.top_p, &o.min_p, &o.repeat_penalty, &o.presence_penalty,
+                   &o.frequency_penalty, &o.repeat_last_n, &bias, &o.seed, &begin);
+    CHECK(n == 14 && begin > 0, "unreadable line %s", line);
+    if (n != 14 || begin == 0) return;
+    struct phi_logit_bias *biases = malloc((size_t)n_vocab * sizeof *biases);
+    o.logit_bias = biases;
+    o.n_logit_bias = golden_biases(biases, n_vocab, bias);
     phi_sampler *s = open_sampler(n_vocab, o);
+    free(biases); /* the sampler has a copy */
     float *logits = malloc((size_t)n_vocab * sizeof *logits), size = fmaxf((float)distinct / 16, 1);
     unsigned long long state = o.seed;
     const char *at = line + begin;
@@ -73,7 +90,7 @@ static void check_golden(void) {
     while (fgets(line, sizeof line, f))
         if (line[0] != '#') check_golden_line(line), n++;
     fclose(f);
-    CHECK(n == 8, "%d lines in tests/golden/sampler.txt", n);
+    CHECK(n == 13, "%d lines in tests/golden/sampler.txt", n);
 }
 
 /* ---- One option at a time ---- */
@@ -140,6 +157,56 @@ static void check_min_p(void) {
     CHECK(chosen(3, even, o, 400) == 3, "min_p 1 does not keep all the best");
 }
 
+/* Where min_p decides alone, most of the vocabulary is left out before sorting. A top_p that cuts off nothing which
+ * min_p would leave takes the other way: the same tokens. */
+static void check_min_p_alone(void) {
+    enum { N = 5000 };
+    float *logits = malloc(N * sizeof *logits);
+    for (int step = 0; step < 40; step++) {
+        struct phi_sampler_options o = OFF;
+        o.min_p = step % 2 ? 0.05f : 1e-6f;
+        o.seed = (uint32_t)step;
+        unsigned long long state = (unsigned long long)step;
+        float scale = step % 3 ? 1.0f / 128 : 1e6f;
+        for (int i = 0; i < N; i++) logits[i] = (float)((int)(check_random(&state) % 4096) - 2048) * scale;
+        phi_sampler *a = open_sampler(N, o);
+        o.top_p = 0x1.fffffep-1f;
+        phi_sampler *b = open_sampler(N, o);
+        int32_t x = sample(a, logits), y = sample(b, logits);
+        CHECK(x == y, "step %d: token %d, not %d", step, x, y);
+        phi_sampler_close(a);
+        phi_sampler_close(b);
+    }
+    free(logits);
+}
+
+static void check_typical(void) {
+    /* surprises 2.303 0.693 1.897 1.386, expected 1.208: closest first the fourth, the second, the third, the first
+     */
+    float logits[4] = {logf(0.1f), logf(0.5f), logf(0.15f), logf(0.25f)};
+    struct phi_sampler_options o = OFF;
+    static const struct {
+        float p;
+        unsigned want;
+    } cases[] = {{0.001f, 8}, {0.24f, 8}, {0.26f, 10}, {0.74f, 10}, {0.76f, 14}, {0.89f, 14}, {0.91f, 15}, {1, 15}};
+    for (int i = 0; i < 8; i++) {
+        o.typical_p = cases[i].p;
+        unsigned got = chosen(4, logits, o, 400);
+        CHECK(got == cases[i].want, "typical_p %g: tokens %x, not %x", (double)o.typical_p, got, cases[i].want);
+    }
+    float even[4] = {2, 2, 2, 2}, one[1] = {3};
+    o.typical_p = 0.6f;
+    CHECK(chosen(4, even, o, 400) == 7, "equal logits: not the lowest ids");
+    CHECK(chosen(1, one, o, 3) == 1, "one token");
+    o.typical_p = 0.24f;
+    o.top_k = 2; /* 2/3 and 1/3 are left: expected surprise 0.64, the first has 0.41, the second 1.10 */
+    CHECK(chosen(4, logits, o, 400) == 2, "typical_p does not look at what top_k leaves");
+    o.top_k = 0;
+    o.typical_p = 0.26f; /* leaves 0.5 and 0.25 */
+    o.top_p = 0.6f;
+    CHECK(chosen(4, logits, o, 400) == 2, "top_p does not look at what typical_p leaves");
+}
+
 static void check_temperature(void) {
     float logits[3] = {0, 3, 1};
     struct phi_sampler_options o = OFF;
@@ -191,6 +258,55 @@ static void check_penalty(void) {
     o.repeat_last_n = 4;
     o.repeat_penalty = 1;
     CHECK(chosen(4, logits, o, 5) == 1, "penalty 1 penalizes");
+}
+
+/* Greedy: 4 - 1 for being there, - 0.75 for each time. */
+static void check_presence(void) {
+    struct phi_sampler_options o = OFF;
+    float logits[3] = {4, 2.75f, -1};
+    o.temperature = 0;
+    o.repeat_last_n = 3;
+    o.presence_penalty = 1;
+    phi_sampler *s = open_sampler(3, o);
+    for (int i = 0; i < 3; i++) CHECK(sample(s, logits) == 0, "presence_penalty counts occurrences"); /* 3 */
+    phi_sampler_close(s);
+    o.frequency_penalty = 0.75f;
+    s = open_sampler(3, o);
+    static const int32_t want[] = {0, 1, 0}; /* 4; then 4 - 1.75 < 2.75; then 2.75 - 1.75 is less */
+    for (int i = 0; i < 3; i++) {
+        int32_t id = sample(s, logits);
+        CHECK(id == want[i], "step %d: token %d, not %d", i, id, want[i]);
+    }
+    phi_sampler_close(s);
+    o.presence_penalty = -6; /* raises -1 above all */
+    o.frequency_penalty = 0;
+    s = open_sampler(3, o);
+    phi_sampler_accept(s, 2);
+    CHECK(sample(s, logits) == 2, "a negative penalty does not raise");
+    phi_sampler_close(s);
+}
+
+static void check_bias(void) {
+    float logits[200];
+    for (int i = 0; i < 200; i++) logits[i] = (float)(i % 50) / 50;
+    struct phi_logit_bias bias[] = {{199, 1}, {3, 0.5f}, {120, -INFINITY}, {3, 0.25f}, {3, 0.5f}, {49, -0.5f}};
+    struct phi_sampler_options o = OFF;
+    o.temperature = 0;
+    o.logit_bias = bias;
+    o.n_logit_bias = 6;
+    phi_sampler *s = open_sampler(200, o);
+    CHECK(sample(s, logits) == 199, "199 has 0.98 + 1");
+    phi_sampler_close(s);
+    bias[0].id = 0; /* 1; 3 has 0.06 + 1.25 */
+    s = open_sampler(200, o);
+    CHECK(sample(s, logits) == 3, "biases of one token are not added up");
+    phi_sampler_close(s);
+    bias[1].bias = -0.75f; /* together 0: the token is as it was */
+    s = open_sampler(200, o);
+    CHECK(sample(s, logits) == 0, "a bias of 0");
+    logits[120] = 9;
+    CHECK(sample(s, logits) == 0, "a forbidden token is chosen");
+    phi_sampler_close(s);
 }
 
 /* ---- Draws ---- */
@@ -263,8 +379,12 @@ static void check_state_resumes(void) {
     enum { N = 50, STEPS = 60, LAST_N = 16 };
     struct phi_sampler_options o = phi_sampler_options_default();
     o.repeat_penalty = 1.5f;
+    o.frequency_penalty = 0.25f;
     o.repeat_last_n = LAST_N;
     o.seed = 11;
+    const struct phi_logit_bias bias = {9, 1};
+    o.logit_bias = &bias;
+    o.n_logit_bias = 1;
     int32_t want[STEPS];
     float logits[N];
     static uint8_t states[STEPS][STATE_ROOM];
@@ -445,6 +565,19 @@ static void check_options(void) {
     o.top_p = 0, check_option(o, "top_p is 0; it must be above 0 and at most 1");
     o.top_p = NAN, check_option(o, "top_p is nan; it must be above 0 and at most 1");
     o.top_p = 0x1p-149f, check_option(o, NULL);
+    o = base, o.typical_p = 0, check_option(o, "typical_p is 0; it must be above 0 and at most 1");
+    o.typical_p = NAN, check_option(o, "typical_p is nan; it must be above 0 and at most 1");
+    o = base, o.presence_penalty = NAN;
+    check_option(o, "presence_penalty is nan, frequency_penalty 0; both must be finite");
+    o = base, o.frequency_penalty = -INFINITY;
+    check_option(o, "presence_penalty is 0, frequency_penalty -inf; both must be finite");
+    struct phi_logit_bias bias = {10, 1};
+    o = base, o.logit_bias = &bias, o.n_logit_bias = 1;
+    check_option(o, "logit_bias: there is no token 10, the vocabulary has 10");
+    bias.id = -1, check_option(o, "logit_bias: there is no token -1, the vocabulary has 10");
+    bias.id = 9, bias.bias = INFINITY;
+    check_option(o, "logit_bias: inf for token 9; it must be a number or -infinity");
+    bias.bias = -INFINITY, check_option(o, NULL);
     o = base, o.min_p = -0.5f, check_option(o, "min_p is -0.5; it must be from 0 to 1");
     o.min_p = 1.5f, check_option(o, "min_p is 1.5; it must be from 0 to 1");
     o.min_p = 1, check_option(o, NULL);
@@ -472,7 +605,7 @@ static void check_memory(void) {
         CHECK(status == PHI_MEMORY && !s && err.text[0], "allocation %u: status %d", n, status);
         failed++;
     }
-    CHECK(failed == 6, "%d allocations", failed);
+    CHECK(failed == 7, "%d allocations", failed);
     float logits[10] = {0};
     phi_sampler *s = open_sampler(10, o);
     unsigned long long before = phi_memory_count();
@@ -500,8 +633,12 @@ int main(void) {
     check_top_k();
     check_top_p();
     check_min_p();
+    check_min_p_alone();
+    check_typical();
     check_temperature();
     check_penalty();
+    check_presence();
+    check_bias();
     check_frequencies();
     check_draws();
     check_state_resumes();

@@ -53,14 +53,24 @@ def clear(a, b):
 
 def sample(logits, o, rng, history):
     logits = logits.copy()
+    if o["bias"]:
+        for i in range(len(logits)):
+            if i % 7 == 3:
+                logits[i] += f32(o["bias"])
+            if i % 13 == 5:
+                logits[i] = f32(-math.inf)
     if o["last_n"]:
-        for i in set(history[-o["last_n"] :]):
+        window = history[-o["last_n"] :]
+        for i in set(window):
             logits[i] = logits[i] / f32(o["penalty"]) if logits[i] > 0 else logits[i] * f32(o["penalty"])
-    order = sorted(range(len(logits)), key=lambda i: (-logits[i], i))
+            logits[i] -= f32(window.count(i)) * f32(o["frequency"]) + f32(o["presence"])
+    order = sorted((i for i in range(len(logits)) if logits[i] > -math.inf), key=lambda i: (-logits[i], i))
     if o["temp"] == 0:
         return order[0]
     if o["top_k"]:
         order = order[: o["top_k"]]
+    if o["typical"] < 1:
+        order = typical(logits, order, float(f32(o["typical"])))
     best = float(logits[order[0]])
     p = [math.exp(float(logits[i]) - best) for i in order]
     if o["top_p"] < 1:
@@ -83,6 +93,26 @@ def sample(logits, o, rng, history):
     raise AssertionError
 
 
+def typical(logits, order, part):
+    """Locally typical sampling by its definition, with entropy and logarithms."""
+    best = float(logits[order[0]])
+    w = [math.exp(float(logits[i]) - best) for i in order]
+    total = sum_in_order(w)
+    entropy = -sum(v / total * math.log(v / total) for v in w)
+    distance = {i: abs(-math.log(v / total) - entropy) for i, v in zip(order, w)}
+    weight = dict(zip(order, w))
+    closest = sorted(order, key=lambda i: (round(distance[i], 9), -logits[i], i))
+    for a, b in zip(closest, closest[1:]):  # rounding hides the last bits of equal logits, nothing else
+        assert logits[a] == logits[b] or distance[b] - distance[a] > 1e-8
+    kept, so_far = [], 0.0
+    for i in closest:
+        kept.append(i)
+        so_far += weight[i]
+        if clear(part * total, so_far):
+            break
+    return sorted(kept, key=lambda i: (-logits[i], i))
+
+
 def sum_in_order(values):
     total = 0.0
     for v in values:
@@ -90,20 +120,28 @@ def sum_in_order(values):
     return total
 
 
+OFF = dict(temp=1, top_k=0, typical=1, top_p=1, min_p=0, penalty=1, presence=0, frequency=0, last_n=0, bias=0)
+DEFAULT = OFF | dict(temp=0.8, top_k=40, top_p=0.95, min_p=0.05, last_n=64)
 CASES = [  # steps: tokens to choose; distinct: how many different logits there are (few: many ties)
-    dict(n_vocab=100, distinct=97, steps=40, temp=0.8, top_k=40, top_p=0.95, min_p=0.05, penalty=1, last_n=64, seed=1),
-    dict(n_vocab=100, distinct=97, steps=40, temp=0.8, top_k=40, top_p=0.95, min_p=0.05, penalty=1, last_n=64, seed=4294967295),
-    dict(n_vocab=1000, distinct=7, steps=30, temp=1.0, top_k=0, top_p=1, min_p=0, penalty=1, last_n=0, seed=0),
-    dict(n_vocab=1000, distinct=20001, steps=30, temp=1.3, top_k=0, top_p=0.9, min_p=0, penalty=1.1, last_n=16, seed=42),
-    dict(n_vocab=1000, distinct=20001, steps=30, temp=0.7, top_k=0, top_p=1, min_p=0.02, penalty=1, last_n=0, seed=43),
-    dict(n_vocab=50, distinct=5, steps=60, temp=0.5, top_k=10, top_p=1, min_p=0, penalty=3.5, last_n=4, seed=7),
-    dict(n_vocab=30, distinct=11, steps=60, temp=0, top_k=40, top_p=0.95, min_p=0.05, penalty=1.5, last_n=8, seed=7),
-    dict(n_vocab=4096, distinct=20001, steps=10, temp=2.5, top_k=1000, top_p=0.99, min_p=0.001, penalty=0.8, last_n=64, seed=99),
+    DEFAULT | dict(n_vocab=100, distinct=97, steps=40, seed=1),
+    DEFAULT | dict(n_vocab=100, distinct=97, steps=40, seed=4294967295),
+    OFF | dict(n_vocab=1000, distinct=7, steps=30, seed=0),
+    OFF | dict(n_vocab=1000, distinct=20001, steps=30, temp=1.3, top_p=0.9, penalty=1.1, last_n=16, seed=42),
+    OFF | dict(n_vocab=1000, distinct=20001, steps=30, temp=0.7, min_p=0.02, seed=43),
+    OFF | dict(n_vocab=50, distinct=5, steps=60, temp=0.5, top_k=10, penalty=3.5, last_n=4, seed=7),
+    DEFAULT | dict(n_vocab=30, distinct=11, steps=60, temp=0, penalty=1.5, last_n=8, seed=7),
+    OFF | dict(n_vocab=4096, distinct=20001, steps=10, temp=2.5, top_k=1000, top_p=0.99, min_p=0.001, penalty=0.8, last_n=64, seed=99),
+    OFF | dict(n_vocab=200, distinct=20001, steps=40, typical=0.3, seed=3),
+    OFF | dict(n_vocab=300, distinct=9, steps=40, typical=0.8, temp=0.9, seed=4),
+    DEFAULT | dict(n_vocab=500, distinct=997, steps=40, typical=0.5, penalty=1.2, presence=0.5, frequency=0.25, last_n=12, seed=5),
+    OFF | dict(n_vocab=90, distinct=31, steps=60, temp=0, penalty=1, presence=1.5, frequency=-0.375, last_n=20, bias=2.25, seed=6),
+    DEFAULT | dict(n_vocab=777, distinct=997, steps=40, penalty=1, presence=-0.5, frequency=0.75, last_n=9, bias=-1.5, seed=8),
 ]
 
 
 def main():
-    print("# made by tools/golden_sampler.py: n_vocab distinct steps temp top_k top_p min_p penalty last_n seed : tokens")
+    keys = "n_vocab distinct steps temp top_k typical top_p min_p penalty presence frequency last_n bias seed".split()
+    print("# made by tools/golden_sampler.py:", *keys, ": tokens")
     for o in CASES:
         rng, state, history = Xoshiro(o["seed"]), o["seed"], []
         for _ in range(o["steps"]):
@@ -112,7 +150,6 @@ def main():
                 state, r = splitmix64(state)
                 logits[i] = f32(r % o["distinct"] - o["distinct"] // 2) / f32(max(o["distinct"] / 16, 1))
             history.append(sample(logits, o, rng, history))
-        keys = "n_vocab distinct steps temp top_k top_p min_p penalty last_n seed".split()
         print(*[o[k] for k in keys], ":", *history)
 
 

@@ -344,8 +344,7 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->session.n_threads = o->session.n_threads_batch = -1;
     o->session.n_ctx = 0;
     o->session.type_k = o->session.type_v = PHI_KV_F16;
-    o->sampler = (struct phi_sampler_options){
-        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .repeat_last_n = 64};
+    o->sampler = phi_sampler_options_default();
     o->n_predict = -1;
     o->n_ubatch = 512;
     o->n_batch = 2048;
