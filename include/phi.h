@@ -223,6 +223,7 @@ typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_byt
 
 struct phi_generate_result {
     enum phi_stop_reason reason;
+    int32_t stop_id; /* PHI_STOP_EOS: the token that ended it; else -1 */
     size_t n_prompt, n_generated;
     double prompt_seconds, generate_seconds; /* evaluating the prompt; everything after the first sampled token */
     double first_token_seconds;              /* from the call to the first token */

@@ -37,6 +37,7 @@ static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sample
         if (r->n_generated == 0) r->first_token_seconds = now() - begin;
         if (n_predict != -2 && phi_token_is_stop(m, id)) {
             r->reason = PHI_STOP_EOS;
+            r->stop_id = id;
             break;
         }
         r->n_generated++;
@@ -60,7 +61,7 @@ static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sample
 int phi_generate(phi_session *s, phi_sampler *sampler, const int32_t *ids, size_t n, int n_predict,
                  phi_token_fn *token, phi_progress_fn *progress, void *user, struct phi_generate_result *result,
                  phi_error *err) {
-    struct phi_generate_result r = {.reason = PHI_STOP_LENGTH, .n_prompt = n};
+    struct phi_generate_result r = {.reason = PHI_STOP_LENGTH, .stop_id = -1, .n_prompt = n};
     double begin = now();
     size_t end = phi_session_n_past(s) + n;
     int e = phi_session_eval(s, ids, n, progress, user, err);

@@ -1,58 +1,7 @@
 # check_cli.sh BUILD_DIR: the command line as a user meets it: exact stdout, exit codes, error lines. Runs ./phi with the demo
 # model, from the top of the checkout. $PHI_RUN is put before the program (an emulator). Answers that are compared word by word
 # are those that the original implementation gave for the same weights.
-. tests/check.sh
-build=$1
-top=$(pwd -P)
-dir=$build/tests/cli
-case $dir in /*) full=$dir ;; *) full=$top/$dir ;; esac
-demo=models/demo.gguf
-program=./phi
-unset PHI_MODEL
-LC_ALL=C
-export LC_ALL
-rm -rf "$dir"
-mkdir -p "$dir"
-: > "$dir/empty"
-
-fail() { # WHAT: with what the program said; in place of that of check.sh
-    failed=$((failed + 1))
-    echo "FAIL check_cli.sh: $what: $1"
-    echo "  stdout: $(head -n 3 "$dir/out")"
-    echo "  stderr: $(head -n 3 "$dir/err")"
-}
-
-# run STATUS ARGUMENTS...: run the program with the file $input as stdin and compare the exit code
-input=$dir/empty
-run() {
-    status=$1
-    shift
-    what="phi $*"
-    ${PHI_RUN:-} "$program" "$@" < "$input" > "$dir/out" 2> "$dir/err"
-    got=$?
-    if [ $got -eq "$status" ]; then pass; else fail "exit code $got, expected $status"; fi
-}
-out() { # TEXT: stdout is exactly this (printf escapes)
-    printf "$1" > "$dir/want"
-    if cmp -s "$dir/want" "$dir/out"; then pass; else fail "stdout is not '$1'"; fi
-}
-out_has() { if grep -qF -e "$1" "$dir/out"; then pass; else fail "stdout lacks '$1'"; fi; }
-err_has() { if grep -qF -e "$1" "$dir/err"; then pass; else fail "stderr lacks '$1'"; fi; }
-err_is() { # LINE: stderr is exactly this line; without argument: nothing
-    if [ $# -eq 0 ]; then : > "$dir/want"; else printf '%s\n' "$1" > "$dir/want"; fi
-    if cmp -s "$dir/want" "$dir/err"; then pass; else fail "stderr is not '${1:-}'"; fi
-}
-one_error() { # PATTERN: one line on stderr, an error with this text; nothing on stdout
-    if [ "$(wc -l < "$dir/err")" -eq 1 ] && grep -q "^phi: error: .*$1" "$dir/err" && [ ! -s "$dir/out" ]; then pass
-    else fail "expected one error line with '$1' and no output"; fi
-}
-refuse() { # STATUS PATTERN ARGUMENTS...
-    wanted=$1 pattern=$2
-    shift 2
-    run "$wanted" "$@"
-    one_error "$pattern"
-}
-same() { if cmp -s "$1" "$2"; then pass; else fail "$1 and $2 differ"; fi; }
+. tests/cli.sh
 
 # ---- Help and versions
 run 0 -h; err_is; out_has 'phi tokenize'; out_has '--temp'; out_has 'Exit codes:'
@@ -455,7 +404,7 @@ if [ "$(sort "$dir/out" | uniq -d | grep -c '.')" -eq 0 ]; then pass; else fail 
 printf 'I have a duck called Jack.\nHello\nWhat is 8 * 10?\n/undo\nWhat is my duck called?\n' > "$dir/file"
 input=$dir/file
 run 5 chat -m $demo -q --temp 0 -c 40; out 'Jack sounds lovely!\nHello! How can I help you?\nYour duck is called Jack.\n'
-one_line='the message needs 13 tokens, 12 of 40 are free; /undo or /clear makes room'
+one_line='turn needs 13 tokens, 12 of 40 free: try /undo or /clear'
 err_has "$one_line"
 run 0 chat -m $demo --temp 0 -c 40 --no-perf --on-overflow stop; out 'Jack sounds lovely!\nHello! How can I help you?\n'
 err_has 'stop reason = context'

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,6 +121,36 @@ static void check_output_to_terminal(void) {
     CHECK(strcmp(result.out, shown) == 0, "'%s'", result.out);
     RUN(0, 0, "-q", "-p", hostile, "-n", "0", "--display-prompt");
     CHECK(strcmp(result.out, hostile) == 0, "in a pipe '%s'", result.out);
+    RUN(OUT_TTY, 0, "-q", "-p", hostile, "-n", "0", "--display-prompt", "--raw");
+    CHECK(strncmp(result.out, hostile, strlen(hostile)) == 0, "--raw: '%s'", result.out);
+}
+
+/* Each stream for itself: a terminal, NO_COLOR empty, TERM not dumb; --color overrides all that. */
+static void check_colors(void) {
+    static const struct {
+        int how;
+        const char *no_color, *term, *option;
+        bool out, err;
+    } cases[] = {{OUT_TTY, "", "xterm", "auto", true, false},
+                 {ERR_TTY, "", "xterm", "auto", false, true},
+                 {OUT_TTY | ERR_TTY, "", "dumb", "auto", false, false},
+                 {OUT_TTY | ERR_TTY, "", "", "auto", false, false},
+                 {OUT_TTY | ERR_TTY, "1", "xterm", "auto", false, false},
+                 {OUT_TTY | ERR_TTY, "", "xterm", "off", false, false},
+                 {0, "", "xterm", "auto", false, false},
+                 {0, "1", "dumb", "on", true, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("NO_COLOR", cases[i].no_color, 1);
+        setenv("TERM", cases[i].term, 1);
+        RUN(cases[i].how, 0, "-p", "Once", "-n", "0", "--display-prompt", "--color", cases[i].option, "--prio", "1");
+        CHECK(exit_code() == 0, "status %d", result.status);
+        CHECK(!!strstr(result.out, "\x1b[33mOnce\x1b[0m") == cases[i].out, "case %zu: '%s'", i, result.out);
+        CHECK(!!strchr(result.out, 27) == cases[i].out, "case %zu: '%s'", i, result.out);
+        CHECK(!!strstr(result.err, "\x1b[1;33mphi: warning: \x1b[0moption") == cases[i].err, "case %zu: '%s'", i,
+              result.err);
+    }
+    setenv("NO_COLOR", "1", 1);
+    setenv("TERM", "xterm", 1);
 }
 
 static void check_signals(void) {
@@ -177,12 +208,15 @@ static void check_hostile_name(const char *path) {
 
 int main(int argc, char **argv) {
     char path[4096];
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1); /* but in check_colors() */
     snprintf(path, sizeof path, "%s.gguf", argc > 0 ? argv[0] : "");
     if (access("./phi", X_OK) != 0)
         SKIP("no ./phi here");
     else {
         check_prompt_from_terminal();
         check_output_to_terminal();
+        check_colors();
         check_signals();
         check_hostile_name(path);
         if (getenv("PHI_RUN") && *getenv("PHI_RUN"))

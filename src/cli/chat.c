@@ -42,7 +42,7 @@ static bool is_fatal(int status) {
 
 static int say(struct cli_chat *chat, const char *text, size_t n) {
     int status = cli_conversation_say(&chat->c, text, n);
-    if (!status) cli_chat_show_rates(chat);
+    if (!status) cli_chat_answered(chat);
     return status;
 }
 
@@ -101,13 +101,15 @@ static int talk(struct cli_chat *chat) {
         if (!chat->in.terminal && !first_error && !chat->c.ended) first_error = status;
         if (event == CLI_INPUT_END || event == CLI_INPUT_SIGNAL || cli_interrupted()) break;
     }
-    return first_error;
+    return first_error ? first_error : chat->cut_short ? CLI_FAILED : CLI_OK;
 }
 
 static void greet(const struct cli_chat *chat) {
     cli_model_announce(&chat->file);
     if (chat->o.verbose) cli_describe(&chat->o, chat->c.session);
-    if (chat->in.terminal && !cli_quiet()) cli_note("type a message; /help lists the commands, Ctrl-D leaves");
+    if (chat->in.terminal && !cli_quiet())
+        cli_note("type a message%s; /help lists the commands, Ctrl-D leaves",
+                 chat->o.multiline ? " and end it with a backslash" : "");
 }
 
 /* One turn: without a message from the options, a line of the terminal. */
@@ -127,7 +129,7 @@ static int single(struct cli_chat *chat, struct cli_text *message) {
     int status = cli_conversation_say(&chat->c, message->bytes, message->n);
     if (status) return chat->c.ended ? CLI_OK : status;
     if (!chat->o.no_perf) cli_statistics_print(&chat->c.last);
-    return CLI_OK;
+    return cli_stop_status(&chat->o, &chat->c.last);
 }
 
 static int repl(struct cli_chat *chat, const struct cli_text *first) {
@@ -140,9 +142,10 @@ static int repl(struct cli_chat *chat, const struct cli_text *first) {
         status = say(chat, first->bytes, first->n);
         if (chat->in.terminal) (void)cli_interrupt_clear();
     }
-    if (chat->o.no_stdin || cli_interrupted() || is_fatal(status)) return status;
+    if (chat->o.no_stdin || cli_interrupted() || is_fatal(status))
+        return status ? status : chat->cut_short ? CLI_FAILED : CLI_OK;
     int later = talk(chat);
-    return later || chat->in.terminal ? later : status;
+    return chat->in.terminal ? later : status ? status : later;
 }
 
 int cli_chat(const struct cli_options *o) {
@@ -159,6 +162,8 @@ int cli_chat(const struct cli_options *o) {
         status = o->single_turn ? single(&chat, &message) : repl(&chat, &message);
     cli_input_close(&chat.in);
     cli_conversation_close(&chat.c);
+    cli_texts_cut(&chat.o.stop, 0);
+    cli_texts_cut(&chat.o.logit_bias, 0);
     cli_text_free(&chat.attached);
     cli_text_free(&chat.draft);
     cli_text_free(&message);

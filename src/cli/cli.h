@@ -20,8 +20,9 @@ enum { /* exit codes: the negatives of enum phi_status */
 /* ---- stderr (message.c): each call writes one line at once; control bytes in it are shown as \xNN
  * ---------------------- */
 
-void cli_set_quiet(bool quiet); /* only errors from now on */
-bool cli_quiet(void);
+enum { CLI_ERRORS = 1, CLI_WARNINGS, CLI_NOTES }; /* as llama.cpp's -lv counts */
+int cli_set_verbosity(int most);                  /* what is said from now on; returns what it was before */
+bool cli_quiet(void);                             /* no notes */
 
 /* "phi: error: ..."; returns status, so that a caller can write: return cli_fail(CLI_USAGE, ...); */
 int cli_fail(int status, const char *fmt, ...) PHI_PRINTF(2, 3);
@@ -34,6 +35,12 @@ void cli_say(const char *fmt, ...) PHI_PRINTF(1, 2);  /* a line that was asked f
 
 /* One line on a terminal's stderr that the next call overwrites; "" erases it. */
 void cli_progress(const char *text);
+void cli_progress_off(void);
+
+void cli_set_color(int when); /* enum cli_color */
+/* An escape sequence that colours what follows on this descriptor, or "" where there are no colours. code: "1;31";
+ * "0" ends it. Static storage, until the next call but one. */
+const char *cli_color(int fd, const char *code);
 
 enum { CLI_KEEP_LINES = 1, CLI_MARK_BROKEN = 2 };
 /* The next character of text[n], n > 0, made harmless for a terminal: control characters (C0, DEL, C1) become \xNN,
@@ -62,7 +69,8 @@ int cli_write_all(int fd, const void *bytes, size_t n);
  * ---------------------------------------------------------------------------------------------- */
 
 /* From now on SIGINT, SIGTERM and SIGHUP are noted (a second one ends the program at once) unless they were ignored
- * when the program began. SIGXFSZ is ignored: the write fails instead. SIGPIPE keeps what the caller set. */
+ * when the program began; SIGPIPE, too: the write fails, and the program ends without a word. SIGXFSZ is ignored: the
+ * write fails instead. */
 void cli_signals_init(void);
 int cli_interrupted(void); /* the signal that has come, or 0 */
 /* From now on SIGINT stops an answer, not the program: it can be cleared (false: none has come), and a second one before

@@ -3,6 +3,7 @@
  * are cut, the session rewinds, and each answer draws from a generator of its own. */
 #include "conversation.h"
 #include "model_file.h"
+#include "sampling.h"
 #include "stream.h"
 #include "../memory.h"
 
@@ -43,6 +44,7 @@ int cli_conversation_open(struct cli_conversation *c, const struct cli_options *
         return cli_fail(CLI_USAGE, "--ctx-size: %d is above the model's context length (%d)", o->session.n_ctx,
                         model_info.n_ctx_train);
     int status = check_format(o, model);
+    if (!status) status = cli_sampling_check(o, model);
     if (!status) status = cli_session_open(o, model, 0, &c->session);
     if (status) return status;
     phi_session_get_info(c->session, &info);
@@ -143,8 +145,8 @@ static int refuse(struct cli_conversation *c, size_t needs) {
         return cli_fail(CLI_CONTEXT,
                         "the message needs %zu tokens, the context holds %d; shorten it or use a larger -c", needs,
                         c->n_ctx);
-    return cli_fail(CLI_CONTEXT, "the message needs %zu tokens, %zu of %d are free; /undo or /clear makes room",
-                    needs, room_left(c), c->n_ctx);
+    return cli_fail(CLI_CONTEXT, "turn needs %zu tokens, %zu of %d free: try /undo or /clear", needs, room_left(c),
+                    c->n_ctx);
 }
 
 /* Drop the oldest turns until the message fits and a quarter of the context stays free, or none is left. */
@@ -213,36 +215,58 @@ static uint32_t answer_seed(const struct cli_conversation *c) {
     return c->seed + (uint32_t)(c->n_turn - 1) + t->attempt * 2654435761u;
 }
 
-/* Answer the last turn, whose message's ids are in place and whose answer is empty. */
-static int answer(struct cli_conversation *c) {
-    struct answer a = {.c = c,
-                       .stream = {.terminal = cli_output_is_terminal(),
-                                  .wraps = c->wraps && cli_output_is_terminal(),
-                                  .skip_space = c->skip_space,
-                                  .began = cli_seconds()}};
-    struct phi_sampler_options options = c->o->sampler;
-    phi_sampler *sampler = NULL;
+/* The tokens of a stop text, which was not put out, are no part of the answer; one that holds the answer's end, too,
+ * is. */
+static void take_back_stop_text(struct cli_conversation *c, size_t n_dropped) {
+    struct cli_turn *t = &c->turn[c->n_turn - 1];
+    size_t n = c->n_id, n_bytes;
+    while (n > t->answer) {
+        (void)phi_token_bytes(c->model, c->ids[n - 1], false, &n_bytes);
+        if (n_bytes > n_dropped) break;
+        n_dropped -= n_bytes;
+        n--;
+    }
+    t->hidden = n_dropped;
+    cut(c, n);
+}
+
+/* Generate and put out; c->last is the session's part of the statistics afterwards. */
+static int generate(struct cli_conversation *c, struct answer *a, phi_sampler *sampler, size_t past) {
+    struct phi_generate_result result;
     phi_error err = {""};
-    size_t past = phi_session_n_past(c->session), end = c->n_id;
-    options.seed = answer_seed(c);
-    if (options.repeat_last_n < 0) options.repeat_last_n = c->n_ctx;
-    int status = phi_sampler_open(c->model, &options, &sampler, &err);
-    for (size_t i = 0; !status && i < past; i++) phi_sampler_accept(sampler, c->ids[i]);
-    c->last = (struct cli_statistics){.n_ctx = c->n_ctx, .seed = c->seed, .load_seconds = cli_seconds()};
-    if (!status)
-        status = phi_generate(c->session, sampler, c->ids + past, end - past, c->o->n_predict, on_token, on_progress,
-                              &a, &c->last.result, &err);
+    int status = phi_generate(c->session, sampler, c->ids + past, c->n_id - past, c->o->n_predict, on_token,
+                              on_progress, a, &result, &err);
     cli_progress("");
-    cli_stream_end_line(&a.stream);
+    cli_stream_finish(&a->stream, result.stop_id);
+    cli_stream_end_line(&a->stream);
     cli_flush();
-    phi_sampler_close(sampler);
+    cli_statistics_add(&c->last, &result, past, phi_session_n_past(c->session));
     c->last.n_past = phi_session_n_past(c->session);
     c->last.total_seconds = cli_seconds();
-    return status ? cli_fail_with(status, &err) : cli_output_status();
+    c->last.stopped = a->stream.stop.found;
+    return status ? cli_fail_with(status, &err) : CLI_OK;
+}
+
+/* Answer the last turn, whose message's ids are in place and whose answer is empty. */
+static int answer(struct cli_conversation *c) {
+    struct answer a = {.c = c};
+    phi_sampler *sampler = NULL;
+    size_t past = phi_session_n_past(c->session);
+    c->turn[c->n_turn - 1].hidden = 0;
+    c->last = (struct cli_statistics){.n_ctx = c->n_ctx, .seed = c->seed, .load_seconds = cli_seconds()};
+    int status = cli_sampler_open(c->o, c->model, c->n_ctx, answer_seed(c), &sampler);
+    for (size_t i = 0; !status && i < past; i++) phi_sampler_accept(sampler, c->ids[i]);
+    if (!status) status = cli_stream_open(&a.stream, c->o, c->model, c->wraps);
+    a.stream.skip_space = c->skip_space;
+    if (!status) status = generate(c, &a, sampler, past);
+    if (a.stream.stop.found) take_back_stop_text(c, a.stream.stop.n_dropped);
+    cli_stream_close(&a.stream);
+    phi_sampler_close(sampler);
+    return status ? status : cli_output_status();
 }
 
 int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n) {
-    struct cli_turn turn = {{NULL, 0}, 0, 0, 0};
+    struct cli_turn turn = {.attempt = 0};
     size_t n_ids = 0;
     int status = make_room(c, text, n, &n_ids);
     if (status) return status;
@@ -310,6 +334,7 @@ int cli_conversation_answer(const struct cli_conversation *c, size_t turn, struc
         if (k) memcpy(out->bytes + out->n, bytes, k);
         out->n += k;
     }
+    out->n -= c->turn[turn].hidden;
     if (c->skip_space && out->n > 0 && out->bytes[0] == ' ') memmove(out->bytes, out->bytes + 1, --out->n);
     return CLI_OK;
 }

@@ -14,6 +14,7 @@
 struct cli_turn {
     struct cli_text message;
     size_t begin, answer;
+    size_t hidden;    /* bytes at the end of the answer that were not put out: a stop text begins in its last token */
     unsigned attempt; /* how often the answer was made again */
 };
 
@@ -46,7 +47,7 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
 int cli_conversation_again(
     struct cli_conversation *c); /* another answer to the last message, of which there is one */
 void cli_conversation_undo(struct cli_conversation *c, size_t n_turn); /* at most those that there are */
-size_t cli_conversation_used(const struct cli_conversation *c); /* tokens of the context */
+size_t cli_conversation_used(const struct cli_conversation *c);        /* tokens of the context */
 /* Another system prompt, from the first message on; takes *system over unless it does not fit (CLI_CONTEXT). */
 int cli_conversation_set_system(struct cli_conversation *c, struct cli_text *system);
 

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A pen that goes over the text: where the next cluster goes. */
 struct pen {
@@ -31,6 +32,13 @@ static void put(struct cli_view *v, const char *bytes, size_t n) {
 
 static void put_text(struct cli_view *v, const char *text) {
     put(v, text, strlen(text));
+}
+
+static void put_colored(struct cli_view *v, const char *code, const char *text) {
+    int fd = cli_output_is_terminal() ? STDOUT_FILENO : STDERR_FILENO;
+    put_text(v, cli_color(fd, code));
+    put_text(v, text);
+    put_text(v, cli_color(fd, "0"));
 }
 
 static void move(struct cli_view *v, int n, char direction) {
@@ -91,7 +99,7 @@ static void put_right(struct cli_view *v, const char *right, int used, int colum
     if (n == 0 || used + 2 + n > columns) return;
     put_text(v, "\x1b[K");
     put(v, sequence, (size_t)snprintf(sequence, sizeof sequence, "\x1b[%dG", columns - n + 1));
-    put_text(v, right);
+    put_colored(v, "2", right);
 }
 
 static void draw_rows(struct cli_view *v, struct pen p, const char *right, const char *text, size_t n, int first,
@@ -142,7 +150,7 @@ void cli_view_draw(struct cli_view *v, const char *prompt, const char *right, co
     v->n = 0;
     put_text(v, "\x1b[?25l\r"); /* the cursor is hidden while it runs about */
     move(v, v->cursor_row, 'A');
-    if (first == 0) put(v, prompt, n_prompt);
+    if (first == 0) put_colored(v, "1;32", prompt);
     draw_rows(v, p, right, text, n, first, last);
     put_text(v, "\r");
     move(v, last - cursor.row, 'A');

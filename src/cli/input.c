@@ -16,7 +16,7 @@ static const char quotes[] = "\"\"\"";
 enum { N_QUOTES = 3 };
 
 int cli_input_open(struct cli_input *in, const struct cli_options *o, const char *const *completions) {
-    *in = (struct cli_input){.terminal = isatty(STDIN_FILENO)};
+    *in = (struct cli_input){.terminal = isatty(STDIN_FILENO), .multiline = o->multiline};
     if (in->terminal && !o->simple_io && cli_terminal_open())
         return cli_editor_open(&in->editor, o->no_history, completions);
     in->buffer = phi_alloc(BUFFER, 1);
@@ -140,7 +140,12 @@ enum cli_input_event cli_input_read(struct cli_input *in, const char *right, str
         memmove(text->bytes, text->bytes + N_QUOTES, text->n);
         return CLI_INPUT_TEXT;
     }
-    while (event == CLI_INPUT_TEXT && goes_on(text)) {
+    bool command = text->bytes[0] == '/' && !(text->n > 1 && text->bytes[1] == '/');
+    if (in->multiline && !command) {
+        while (event == CLI_INPUT_TEXT && !goes_on(text)) event = join_line(in, text);
+        if (event == CLI_INPUT_TEXT) text->n--;
+    }
+    while (!in->multiline && event == CLI_INPUT_TEXT && goes_on(text)) {
         text->n--;
         event = join_line(in, text);
     }

@@ -16,6 +16,7 @@ struct cli_editor;
 
 struct cli_input {
     bool terminal;             /* stdin is one: prompts are shown */
+    bool multiline;            /* a \ at the end of a line ends the message; without it the message goes on */
     struct cli_editor *editor; /* NULL: lines come as the terminal or the pipe gives them */
     char *buffer;              /* of those */
     size_t at, n;
@@ -27,9 +28,9 @@ struct cli_input {
 int cli_input_open(struct cli_input *in, const struct cli_options *o, const char *const *completions);
 void cli_input_close(struct cli_input *in);
 
-/* The next message: a line, or several that """ or a \ at the end joins, or one paste. Lines of white space are
- * skipped. *text belongs to the caller; what it holds before is what the editor begins with. right: shown at the
- * right of the prompt. */
+/* The next message: a line, or several that """ or a \ at the end joins, or one paste; with `multiline` all lines up
+ * to one with a \ at the end, unless the first one is a command. Lines of white space are skipped. *text belongs to
+ * the caller; what it holds before is what the editor begins with. right: shown at the right of the prompt. */
 enum cli_input_event cli_input_read(struct cli_input *in, const char *right, struct cli_text *text);
 
 #endif

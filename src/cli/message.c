@@ -1,22 +1,52 @@
 /* Lines for people on stderr. Each is formatted first and written by one call, so that lines of two processes do not
  * mix and none is lost when the program ends. Nothing here writes to stdout. */
-#include "cli.h"
+#include "options.h"
 #include "../utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static bool quiet;
+static int verbosity = CLI_NOTES, color = CLI_COLOR_AUTO;
+static bool no_progress;
 static size_t progress_width; /* characters of the progress line on the screen now */
 
-void cli_set_quiet(bool on) {
-    quiet = on;
+int cli_set_verbosity(int most) {
+    int before = verbosity;
+    verbosity = most;
+    return before;
 }
 
 bool cli_quiet(void) {
-    return quiet;
+    return verbosity < CLI_NOTES;
+}
+
+void cli_progress_off(void) {
+    no_progress = true;
+}
+
+/* ---- Colours ---- */
+
+void cli_set_color(int when) {
+    color = when;
+}
+
+static bool has_color(int fd) {
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (color != CLI_COLOR_AUTO) return color == CLI_COLOR_ON;
+    bool terminal = fd == STDOUT_FILENO ? cli_output_is_terminal() : isatty(fd);
+    return terminal && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+const char *cli_color(int fd, const char *code) {
+    static char sequence[2][16];
+    static int at;
+    if (!has_color(fd)) return "";
+    at ^= 1;
+    snprintf(sequence[at], sizeof sequence[at], "\x1b[%sm", code);
+    return sequence[at];
 }
 
 size_t cli_escape_next(const char *text, size_t n, unsigned flags, char out[4], size_t *used) {
@@ -39,12 +69,12 @@ size_t cli_escape_next(const char *text, size_t n, unsigned flags, char out[4], 
     return *used;
 }
 
-static void say(const char *prefix, const char *fmt, va_list args) {
-    char text[2048], line[sizeof text + 64];
+static void say(const char *prefix, const char *code, const char *fmt, va_list args) {
+    char text[2048], line[sizeof text + 96];
     int wanted = vsnprintf(text, sizeof text, fmt, args);
     size_t n = wanted < 0 ? 0 : (size_t)wanted < sizeof text ? (size_t)wanted : sizeof text - 1;
-    size_t out = strlen(prefix), used;
-    memcpy(line, prefix, out);
+    const char *on = *code ? cli_color(STDERR_FILENO, code) : "", *off = *on ? cli_color(STDERR_FILENO, "0") : "";
+    size_t out = (size_t)snprintf(line, 64, "%s%s%s", on, prefix, off), used;
     for (size_t i = 0; i < n && out + 8 < sizeof line; i += used) {
         char shown[4];
         size_t length = cli_escape_next(text + i, n - i, 0, shown, &used);
@@ -59,7 +89,7 @@ static void say(const char *prefix, const char *fmt, va_list args) {
 int cli_fail(int status, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    say("phi: error: ", fmt, args);
+    say("phi: error: ", "1;31", fmt, args);
     va_end(args);
     return status;
 }
@@ -69,30 +99,30 @@ int cli_fail_with(int status, const phi_error *err) {
 }
 
 void cli_warn(const char *fmt, ...) {
-    if (quiet) return;
+    if (verbosity < CLI_WARNINGS) return;
     va_list args;
     va_start(args, fmt);
-    say("phi: warning: ", fmt, args);
+    say("phi: warning: ", "1;33", fmt, args);
     va_end(args);
 }
 
 void cli_note(const char *fmt, ...) {
-    if (quiet) return;
+    if (verbosity < CLI_NOTES) return;
     va_list args;
     va_start(args, fmt);
-    say("phi: ", fmt, args);
+    say("phi: ", "", fmt, args);
     va_end(args);
 }
 
 void cli_say(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    say("", fmt, args);
+    say("", "", fmt, args);
     va_end(args);
 }
 
 void cli_progress(const char *text) {
-    if (quiet || !isatty(STDERR_FILENO)) return;
+    if (no_progress || verbosity < CLI_NOTES || !isatty(STDERR_FILENO)) return;
     char line[256];
     size_t width = strlen(text);
     if (!width && !progress_width) return;

@@ -1,6 +1,8 @@
 /* argv to struct cli_options. The rows of options.def say what there is; this file knows how a row is matched, read
  * and refused, and which options of llama.cpp are accepted without effect. Opens no file. */
 #include "options.h"
+#include "sampling.h"
+#include "../memory.h"
 
 #include <float.h>
 #include <limits.h>
@@ -13,6 +15,8 @@ enum kind {
     SET,        /* int field = 1 */
     CLEAR,      /* int field = 0 */
     TEXT,       /* const char * */
+    TEXTS,      /* struct cli_texts, each one is added */
+    BIAS,       /* the same; each must pass cli_bias_check() */
     INT,        /* int in lowest..highest */
     COUNT,      /* the same without 0 */
     SEED,       /* int64_t */
@@ -215,6 +219,15 @@ static int read_pair(const char *name, const char *value, struct cli_pairs *v) {
     return CLI_OK;
 }
 
+static int read_texts(const struct row *row, const char *name, const char *value, struct cli_texts *v) {
+    int status = row->kind == BIAS ? cli_bias_check(name, value) : CLI_OK;
+    if (status) return status;
+    if (!*value) return cli_fail(CLI_USAGE, "%s: the text is empty", name);
+    if (v->n == CLI_TEXTS_MAX) return cli_fail(CLI_USAGE, "%s: given more than %d times", name, CLI_TEXTS_MAX);
+    v->text[v->n++] = value;
+    return CLI_OK;
+}
+
 static int read_value(struct cli_options *o, const struct row *row, const char *name, const char *value) {
     void *field = (char *)o + row->at;
     int64_t v = 0;
@@ -228,6 +241,10 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
         break;
     case TEXT:
         *(const char **)field = value;
+        break;
+    case TEXTS:
+    case BIAS:
+        status = read_texts(row, name, value, field);
         break;
     case INT:
     case COUNT:
@@ -270,19 +287,65 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
     return status;
 }
 
+void cli_texts_cut(struct cli_texts *t, int n) {
+    while (t->n > n) {
+        t->n--;
+        if (t->owned[t->n]) phi_free((void *)(uintptr_t)t->text[t->n]);
+        t->owned[t->n] = false;
+    }
+}
+
+/* One more text, which outlives the line that it stands in. Quotes around it are dropped, as ollama does. */
+static int set_texts(const struct row *row, const char *name, const char *value, struct cli_texts *v) {
+    size_t n = strlen(value);
+    bool quoted = row->kind == TEXTS && n >= 2 && value[0] == '"' && value[n - 1] == '"';
+    char *copy = phi_alloc(n + 1, 1);
+    if (!copy) return cli_fail(CLI_MEMORY, "not enough memory for %s", name);
+    memcpy(copy, value + quoted, n - 2 * quoted);
+    if (!*copy) cli_texts_cut(v, 0);
+    int status = *copy ? read_texts(row, name, copy, v) : CLI_OK;
+    if (*copy && !status)
+        v->owned[v->n - 1] = true;
+    else
+        phi_free(copy);
+    return status;
+}
+
+static int set_flag(const struct row *row, const char *name, const char *value, int *v) {
+    static const char yes[] = "on, true, 1", no[] = "off, false, 0";
+    if (find_word(yes, value) < 0 && find_word(no, value) < 0)
+        return cli_fail(CLI_USAGE, "%s: '%s' is none of on, off", name, value);
+    *v = (find_word(yes, value) >= 0) == (row->kind == SET);
+    return CLI_OK;
+}
+
+/* Does the option count anew for each answer? */
+static bool is_settable(const struct row *row) {
+    static const size_t at[] = {
+        offsetof(struct cli_options, n_predict),   offsetof(struct cli_options, seed),
+        offsetof(struct cli_options, ignore_eos),  offsetof(struct cli_options, special),
+        offsetof(struct cli_options, on_overflow), offsetof(struct cli_options, stop),
+        offsetof(struct cli_options, logit_bias),  offsetof(struct cli_options, verbose_prompt),
+        offsetof(struct cli_options, raw),         offsetof(struct cli_options, no_perf)};
+    const size_t sampler = offsetof(struct cli_options, sampler);
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+        if (row->at == at[i]) return true;
+    return row->at >= sampler && row->at < sampler + sizeof(struct phi_sampler_options);
+}
+
 int cli_options_set(struct cli_options *o, const char *name, const char *value) {
     const struct row *row = find(CLI_CHAT, name, strlen(name));
-    bool sampler = row && row->at >= offsetof(struct cli_options, sampler) &&
-                   row->at < offsetof(struct cli_options, sampler) + sizeof o->sampler;
-    if (sampler || (row && (row->at == offsetof(struct cli_options, n_predict) ||
-                            row->at == offsetof(struct cli_options, seed))))
-        return read_value(o, row, name, value);
-    if (row) return cli_fail(CLI_USAGE, "%s cannot be changed during a chat; start again with it", name);
-    return cli_fail(CLI_USAGE, "there is no option '%s'", name);
+    if (!row) return cli_fail(CLI_USAGE, "there is no option '%s'", name);
+    if (!is_settable(row))
+        return cli_fail(CLI_USAGE, "%s cannot be changed during a chat; start again with it", name);
+    void *field = (char *)o + row->at;
+    if (row->kind == TEXTS || row->kind == BIAS) return set_texts(row, name, value, field);
+    if (row->kind == SET || row->kind == CLEAR) return set_flag(row, name, value, field);
+    return read_value(o, row, name, value);
 }
 
 /* 1: word is such an option, *at has moved over its values; 0: it is not. */
-static int skip_pasted(int argc, char **argv, int *at) {
+static int skip_pasted(struct cli_options *o, int argc, char **argv, int *at) {
     const char *word = argv[*at];
     size_t length = strcspn(word, "=");
     for (size_t i = 0; i < sizeof pasted / sizeof pasted[0]; i++) {
@@ -291,7 +354,7 @@ static int skip_pasted(int argc, char **argv, int *at) {
         bool choice = strcmp(next, "on") == 0 || strcmp(next, "off") == 0 || strcmp(next, "auto") == 0 ||
                       strcmp(next, "0") == 0 || strcmp(next, "1") == 0;
         if (!word[length] && (pasted[i].values == 1 ? *at + 1 < argc : pasted[i].values < 0 && choice)) ++*at;
-        cli_warn("option '%s' has no effect here and was ignored", pasted[i].name);
+        if (o->ignored.n < CLI_TEXTS_MAX) o->ignored.text[o->ignored.n++] = pasted[i].name;
         return 1;
     }
     return 0;
@@ -302,12 +365,12 @@ static int read_option(struct cli_options *o, int argc, char **argv, int *at) {
     size_t n = value ? (size_t)(value - word) : strlen(word);
     const struct row *row = find(o->command, word, n);
     if (!row) {
-        if (skip_pasted(argc, argv, at)) return CLI_OK;
-        static const char *const network[] = {"-hf", "-hfr", "--hf-repo", "-mu", "--model-url"};
+        if (skip_pasted(o, argc, argv, at)) return CLI_OK;
+        static const char *const network[] = {"-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-mu", "--model-url"};
         for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
-            if (strcmp(word, network[i]) == 0)
+            if (strlen(network[i]) == n && memcmp(word, network[i], n) == 0)
                 return cli_fail(CLI_USAGE, "%s: phi has no network code; download the file first, then use -m FILE",
-                                word);
+                                network[i]);
         char name[128];
         snprintf(name, sizeof name, "%.*s", n < 100 ? (int)n : 100, word);
         return unknown(o->command, name);
@@ -358,6 +421,8 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->bench_type_k = o->bench_type_v = (struct cli_list){1, {PHI_KV_F16}};
     o->parse_special = -1;
     o->escape = 1;
+    o->color = CLI_COLOR_AUTO;
+    o->verbosity = -1;
 }
 
 /* run or chat, where the command word did not say it. */
@@ -378,15 +443,21 @@ static int check_talk(const struct cli_options *o) {
         if (o->parse_special > 0)
             return cli_fail(CLI_USAGE, "--parse-special: in a chat no text can become a control token");
         if (o->display_prompt) return cli_fail(CLI_USAGE, "--display-prompt belongs to 'phi run', not to a chat");
+        if (o->context_shift)
+            return cli_fail(CLI_USAGE,
+                            "--context-shift belongs to 'phi run'; in a chat --on-overflow drop-oldest drops "
+                            "whole turns");
         return CLI_OK;
     }
-    const char *chat_only = o->system            ? "-sys"
-                            : o->system_file     ? "-sysf"
-                            : o->chat_template   ? "--chat-template"
-                            : o->on_overflow > 0 ? "--on-overflow"
-                                                 : NULL;
+    const char *chat_only = o->system          ? "-sys"
+                            : o->system_file   ? "-sysf"
+                            : o->chat_template ? "--chat-template"
+                                               : NULL;
     if (o->command == CLI_RUN && chat_only)
         return cli_fail(CLI_USAGE, "%s needs a chat: add -st for one answer, or use 'phi chat'", chat_only);
+    if (o->command == CLI_RUN && o->on_overflow == CLI_OVERFLOW_DROP)
+        return cli_fail(CLI_USAGE,
+                        "--on-overflow drop-oldest drops turns of a chat, and there is none; use 'phi chat'");
     return CLI_OK;
 }
 
@@ -414,8 +485,6 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     set_defaults(o, argc > 0 ? argv[0] : "phi");
     int at = 1, status = CLI_OK;
     bool ended = false, named = argc > 1 && argv[1][0] != '-';
-    for (int i = 1; i < argc; i++) /* must hold for the warnings of options before it, too */
-        if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--log-disable") == 0) cli_set_quiet(true);
     if (named) {
         status = read_command(o, argv[1]);
         at = 2;
@@ -433,11 +502,20 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     }
     if (status || o->help || o->help_all || o->version) return status;
     choose_command(o, named);
-    cli_set_quiet(o->quiet);
+    if (o->verbosity >= 0) {
+        o->quiet = o->verbosity < CLI_WARNINGS;
+        o->verbose = o->verbosity > CLI_NOTES;
+    }
+    cli_set_verbosity(o->quiet ? CLI_ERRORS : o->verbosity >= 0 ? o->verbosity : CLI_NOTES);
+    if (o->no_progress) cli_progress_off();
+    cli_set_color(o->color);
     o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
     o->session.force_threads = o->force_threads;
-    o->sampler.ignore_eos = o->ignore_eos;
-    return check_together(o);
+    status = check_together(o);
+    for (int i = 0; !status && i < o->ignored.n; i++)
+        cli_warn("option '%s' has no effect here and was ignored", o->ignored.text[i]);
+    if (!status && o->keep && !o->context_shift) cli_warn("--keep has no effect without --context-shift");
+    return status;
 }
 
 /* ---- Help

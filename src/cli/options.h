@@ -18,6 +18,16 @@ struct cli_list {
 
 enum cli_overflow { CLI_OVERFLOW_ERROR, CLI_OVERFLOW_DROP, CLI_OVERFLOW_STOP }; /* in the order of options.def */
 
+enum { CLI_TEXTS_MAX = 64 };
+struct cli_texts { /* of an option that may be repeated */
+    int n;
+    const char *text[CLI_TEXTS_MAX];
+    bool owned[CLI_TEXTS_MAX]; /* a copy, set during a chat: cli_texts_cut() */
+};
+void cli_texts_cut(struct cli_texts *t, int n); /* only the first n stay */
+
+enum cli_color { CLI_COLOR_ON, CLI_COLOR_OFF, CLI_COLOR_AUTO }; /* in the order of options.def */
+
 enum { CLI_PAIRS_MAX = 16 };
 struct cli_pairs {
     int n, first[CLI_PAIRS_MAX], second[CLI_PAIRS_MAX];
@@ -29,7 +39,9 @@ struct cli_options {
     const char *model, *prompt, *file, *binary_file, *output, *id_list; /* NULL: not given */
     const char *system, *system_file, *chat_template;
     struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
-    struct phi_sampler_options sampler; /* the seed too */
+    struct phi_sampler_options sampler; /* without seed, biases and ignore_eos: cli_sampler_open() */
+    struct cli_texts logit_bias, stop;
+    struct cli_texts ignored; /* options of llama.cpp that were given and mean nothing here */
     int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
     int64_t seed;
     struct cli_list bench_prompt, bench_gen, bench_threads, bench_depth, bench_batch, bench_ubatch;
@@ -41,16 +53,20 @@ struct cli_options {
     int parse_special; /* -1: as the command's default */
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
-    int ignore_eos, check_tensors;
+    int ignore_eos, check_tensors, fail_on_length, special, raw, multiline;
+    int context_shift, keep; /* keep: -1 is all of the prompt */
     int single_turn, conversation, no_conversation, no_history, simple_io;
     int on_overflow; /* enum cli_overflow */
-    int quiet, verbose, no_perf, help, help_all, version;
+    int color;       /* enum cli_color */
+    int verbosity;   /* -lv; -1: not given */
+    int quiet, verbose, no_perf, no_progress, help, help_all, version;
 };
 
 /* Parse argv[1..] into *o. CLI_OK, or CLI_USAGE with the error line printed. */
 int cli_options_parse(struct cli_options *o, int argc, char **argv);
 
-/* Change an option of the sampler, n_predict or the seed. name: "--temp". CLI_OK or CLI_USAGE, as above. */
+/* Change an option between two answers of a chat. name: "--temp"; the value of a flag is on or off; of an option that
+ * may be repeated it is added, "" forgets all. CLI_OK, CLI_USAGE or CLI_MEMORY, as above. */
 int cli_options_set(struct cli_options *o, const char *name, const char *value);
 
 const char *cli_kv_name(enum phi_kv_type type); /* as -ctk spells it */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,8 @@ static int write_out(const void *bytes, size_t n) {
     if (closed) errno = EBADF;
     if (n == 0 || (!closed && cli_write_all(STDOUT_FILENO, bytes, n) == 0)) return CLI_OK;
     failed = true;
+    if (errno == EPIPE && cli_interrupted() == SIGPIPE)
+        return CLI_OUTPUT; /* | head has enough: no reason to complain */
     return cli_fail(CLI_OUTPUT, "write to stdout failed: %s", strerror(errno));
 }
 

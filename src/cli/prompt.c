@@ -72,17 +72,15 @@ int cli_text_read(const char *path, const char *what, struct cli_text *t) {
     return status;
 }
 
-/* \n \r \t \' \" \\ in place; any other backslash stays. */
-static void unescape(struct cli_text *t) {
+size_t cli_unescape(char *bytes, size_t n) {
     static const char from[] = "nrt'\"\\", to[] = "\n\r\t'\"\\";
     size_t out = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        const char *found =
-            t->bytes[i] == '\\' && i + 1 < t->n ? memchr(from, t->bytes[i + 1], sizeof from - 1) : NULL;
-        t->bytes[out++] = found ? to[found - from] : t->bytes[i];
+    for (size_t i = 0; i < n; i++) {
+        const char *found = bytes[i] == '\\' && i + 1 < n ? memchr(from, bytes[i + 1], sizeof from - 1) : NULL;
+        bytes[out++] = found ? to[found - from] : bytes[i];
         i += found != NULL;
     }
-    t->n = out;
+    return out;
 }
 
 static void drop_newline(struct cli_text *t) {
@@ -103,7 +101,7 @@ static void warn_broken(const struct cli_text *t) {
 static int own_part(const struct cli_options *o, const char *what, bool from_stdin, struct cli_text *t) {
     if (o->prompt) {
         int status = append(t, o->prompt, strlen(o->prompt));
-        if (!status && o->escape) unescape(t);
+        if (!status && o->escape) t->n = cli_unescape(t->bytes, t->n);
         return status;
     }
     const char *file = o->binary_file ? o->binary_file : o->file;

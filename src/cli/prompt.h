@@ -14,6 +14,9 @@ void cli_text_free(struct cli_text *t);
  * CLI_OK; CLI_FAILED or CLI_MEMORY with the error line printed. Nothing when a signal came: see cli_interrupted(). */
 int cli_text_read(const char *path, const char *what, struct cli_text *t);
 
+/* \n \r \t \' \" \\ become what they mean, in place; any other backslash stays. Returns how many bytes are left. */
+size_t cli_unescape(char *bytes, size_t n);
+
 struct cli_prompt {
     struct cli_text text;
     size_t n_own; /* the first bytes come from -p or a file, the rest from stdin */

@@ -3,45 +3,130 @@
 #include "commands.h"
 #include "model_file.h"
 #include "prompt.h"
+#include "sampling.h"
 #include "statistics.h"
 #include "stream.h"
 #include "../memory.h"
 
-/* Limits that the model's header sets; n_ctx: 0 if it is not known yet. */
-static int check_length(size_t n_ids, int n_ctx, int n_ctx_train) {
-    if (n_ctx > n_ctx_train)
-        return cli_fail(CLI_USAGE, "--ctx-size: %d is above the model's context length (%d)", n_ctx, n_ctx_train);
+#include <string.h>
+
+/* A prompt without room: an error, or with --on-overflow stop an end like that of an answer without room. */
+static int overflow(const struct cli_options *o, size_t n_ids, int n_ctx, int n_ctx_train) {
+    struct cli_statistics s = {.result.reason = PHI_STOP_CONTEXT};
+    if (o->on_overflow == CLI_OVERFLOW_STOP) {
+        cli_note("the prompt has %zu tokens, the context holds %d", n_ids, n_ctx);
+        cli_note("stop reason = %s", cli_stop_reason(&s));
+        return cli_stop_status(o, &s);
+    }
     if (n_ids > (size_t)n_ctx_train)
         return cli_fail(CLI_CONTEXT, "the prompt has %zu tokens, the model's context holds %d; shorten the prompt",
                         n_ids, n_ctx_train);
-    if (n_ctx && n_ids > (size_t)n_ctx)
-        return cli_fail(CLI_CONTEXT,
-                        "the prompt has %zu tokens, the context holds %d; use -c %zu or more (at most %d)", n_ids,
-                        n_ctx, n_ids, n_ctx_train);
+    return cli_fail(CLI_CONTEXT, "the prompt has %zu tokens, the context holds %d; use -c %zu or more (at most %d)",
+                    n_ids, n_ctx, n_ids, n_ctx_train);
+}
+
+/* Does the prompt fit into n_ctx tokens (0: not known yet, at most what the model's header says)? If not, *ended. */
+static int check_length(const struct cli_options *o, size_t n_ids, int n_ctx, int n_ctx_train, bool *ended) {
+    if (n_ctx > n_ctx_train)
+        return cli_fail(CLI_USAGE, "--ctx-size: %d is above the model's context length (%d)", n_ctx, n_ctx_train);
+    if (n_ctx == 0) n_ctx = n_ctx_train;
+    *ended = n_ids > (size_t)n_ctx;
+    return *ended ? overflow(o, n_ids, n_ctx, n_ctx_train) : CLI_OK;
+}
+
+struct answer {
+    struct cli_stream stream;
+    const struct cli_options *o;
+    phi_session *session;
+    int32_t *ids; /* [n_ctx + 1]: the prompt's, then those that are generated; the last one may not be computed yet */
+    size_t n_id, n_keep;
+};
+
+static int on_token(void *user, int32_t id, const char *bytes, size_t n_bytes) {
+    struct answer *a = user;
+    if (id >= 0) a->ids[a->n_id++] = id;
+    return cli_stream_token(&a->stream, id, bytes, n_bytes);
+}
+
+static int on_progress(void *user, size_t done, size_t total) {
+    return cli_stream_progress(&((struct answer *)user)->stream, done, total);
+}
+
+/* How many of the prompt's tokens --context-shift keeps; the one that begins every text stays in any case. */
+static size_t count_kept(const struct cli_options *o, const phi_model *model, const int32_t *ids, size_t n) {
+    size_t wanted = o->keep < 0 ? n : (size_t)o->keep + (ids[0] == phi_token_bos(model));
+    return wanted < n ? wanted : n;
+}
+
+/* The context is full: forget the older half of what stands behind the kept tokens, and compute the rest at its new
+ * place. (llama.cpp turns the cached keys to their new positions instead; they still know what was forgotten.) *more:
+ * there is room now; not if everything is kept or a signal came. */
+static int shift(struct answer *a, struct cli_statistics *s, bool *more) {
+    phi_error err = {""};
+    size_t n_drop = (a->n_id - a->n_keep) / 2, n_rest = a->n_id - a->n_keep - n_drop;
+    *more = false;
+    if (n_drop == 0) return CLI_OK;
+    cli_note("the context is full: %zu tokens are forgotten, the %zu behind them are computed again", n_drop, n_rest);
+    memmove(a->ids + a->n_keep, a->ids + a->n_keep + n_drop, n_rest * sizeof *a->ids);
+    a->n_id -= n_drop;
+    a->stream.began = a->stream.last_shown = cli_seconds();
+    int status = phi_session_rewind(a->session, a->n_keep, &err);
+    if (!status) status = phi_session_eval(a->session, a->ids + a->n_keep, n_rest, on_progress, a, &err);
+    s->n_prompt += phi_session_n_past(a->session) - a->n_keep;
+    s->result.prompt_seconds += cli_seconds() - a->stream.began;
+    if (status) return cli_fail_with(status, &err);
+    *more = phi_session_n_past(a->session) == a->n_id;
+    if (!*more) s->result.reason = PHI_STOP_INTERRUPT;
     return CLI_OK;
 }
 
-/* Generate and print; *s is complete but for the load time. */
-static int answer(const struct cli_options *o, const phi_model *model, phi_session *session, const int32_t *ids,
-                  size_t n, const struct cli_prompt *prompt, struct cli_statistics *s) {
-    struct cli_stream stream = {.terminal = cli_output_is_terminal(), .began = cli_seconds()};
-    struct phi_sampler_options options = o->sampler;
-    phi_sampler *sampler = NULL;
-    phi_error err = {""};
-    options.seed = s->seed = cli_choose_seed(o->seed);
-    if (options.repeat_last_n < 0) options.repeat_last_n = s->n_ctx;
-    int status = phi_sampler_open(model, &options, &sampler, &err);
-    if (!status && o->display_prompt) cli_stream_put(&stream, prompt->text.bytes, prompt->text.n);
-    if (!status)
-        status =
-            phi_generate(session, sampler, ids, n, o->n_predict, cli_stream_token, cli_stream_progress, &stream, &s->result, &err);
+/* Until something ends it that --context-shift does not mend. */
+static int generate(struct answer *a, phi_sampler *sampler, struct cli_statistics *s) {
+    const struct cli_options *o = a->o;
+    int n_left = o->n_predict, status = CLI_OK;
+    size_t n_prompt = a->n_id;
+    for (bool more = true; !status && more; n_prompt = 0) {
+        struct phi_generate_result result;
+        phi_error err = {""};
+        size_t past = phi_session_n_past(a->session);
+        status = phi_generate(a->session, sampler, a->ids, n_prompt, n_left, on_token, on_progress, a, &result, &err);
+        cli_statistics_add(s, &result, past, phi_session_n_past(a->session));
+        if (n_left > 0) n_left -= (int)result.n_generated;
+        more = result.reason == PHI_STOP_CONTEXT && o->context_shift && o->n_predict != -2;
+        if (status)
+            status = cli_fail_with(status, &err);
+        else if (more)
+            status = shift(a, s, &more);
+    }
     cli_progress("");
-    if (stream.terminal) cli_stream_end_line(&stream);
-    phi_sampler_close(sampler);
+    return status;
+}
+
+/* Generate and print; *s is complete but for the load time. ids: room for one more than the context holds. */
+static int answer(const struct cli_options *o, const phi_model *model, phi_session *session, int32_t *ids, size_t n,
+                  const struct cli_prompt *prompt, struct cli_statistics *s) {
+    struct answer a = {.o = o, .session = session, .ids = ids, .n_id = n, .n_keep = count_kept(o, model, ids, n)};
+    phi_sampler *sampler = NULL;
+    s->seed = cli_choose_seed(o->seed);
+    int status = cli_sampler_open(o, model, s->n_ctx, s->seed, &sampler);
+    if (!status) status = cli_stream_open(&a.stream, o, model, false);
+    if (!status && o->display_prompt) cli_stream_show_prompt(&a.stream, prompt->text.bytes, prompt->text.n);
+    if (!status) status = generate(&a, sampler, s);
+    cli_stream_finish(&a.stream, s->result.stop_id);
+    if (cli_output_is_terminal()) cli_stream_end_line(&a.stream);
+    s->stopped = a.stream.stop.found;
     s->n_past = phi_session_n_past(session);
+    cli_stream_close(&a.stream);
+    phi_sampler_close(sampler);
     cli_flush();
-    if (status) return cli_fail_with(status, &err);
-    return cli_output_status();
+    return status ? status : cli_output_status();
+}
+
+static int make_room(int32_t **ids, size_t n) {
+    int32_t *more = phi_realloc(*ids, n, sizeof *more);
+    if (!more) return cli_fail(CLI_MEMORY, "not enough memory for %zu token ids", n);
+    *ids = more;
+    return CLI_OK;
 }
 
 static int run_prompt(const struct cli_options *o, const phi_model *model, const struct cli_model_file *file,
@@ -52,23 +137,26 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     phi_session *session = NULL;
     int32_t *ids = NULL;
     size_t n = 0;
+    bool ended = false;
     phi_model_get_info(model, &model_info);
-    int status = cli_prompt_tokenize(o, model, prompt, &ids, &n);
+    int status = cli_sampling_check(o, model);
+    if (!status) status = cli_prompt_tokenize(o, model, prompt, &ids, &n);
     if (!status && n == 0)
         status = cli_fail(CLI_USAGE, "the prompt is empty and the model has no token to begin with");
-    if (!status) status = check_length(n, o->session.n_ctx, model_info.n_ctx_train);
-    if (!status) status = cli_session_open(o, model, 0, &session);
+    if (!status) status = check_length(o, n, o->session.n_ctx, model_info.n_ctx_train, &ended);
+    if (status || ended) goto out;
+    status = cli_session_open(o, model, 0, &session);
     if (status) goto out;
     phi_session_get_info(session, &info);
     s.n_ctx = info.n_ctx;
-    status = check_length(n, info.n_ctx, model_info.n_ctx_train);
-    if (status || cli_interrupted()) goto out;
+    status = check_length(o, n, info.n_ctx, model_info.n_ctx_train, &ended);
+    if (!status && !ended) status = make_room(&ids, (size_t)info.n_ctx + 1);
+    if (status || ended || cli_interrupted()) goto out;
     cli_model_announce(file);
     if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
         cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
                  model_info.n_ctx_train, info.n_ctx);
-    if (cli_output_is_terminal() && phi_chat_format(model))
-        cli_note("raw completion; add -st for a chat answer");
+    if (cli_output_is_terminal() && phi_chat_format(model)) cli_note("raw completion; add -st for a chat answer");
     if (prompt->text.n == 0)
         cli_note("the prompt is empty: the answer continues only the token that begins every text");
     if (o->verbose) cli_describe(o, session);
@@ -77,6 +165,7 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     status = answer(o, model, session, ids, n, prompt, &s);
     s.total_seconds = cli_seconds();
     if (!status && !o->no_perf) cli_statistics_print(&s);
+    if (!status) status = cli_stop_status(o, &s);
 out:
     phi_session_close(session);
     phi_free(ids);

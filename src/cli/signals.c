@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-static volatile sig_atomic_t caught, keeps_interrupt;
+static volatile sig_atomic_t caught, keeps_interrupt, pipe_broken;
 static void (*volatile before_death)(void);
 
 static void note(int number) {
@@ -17,6 +17,10 @@ static void note(int number) {
         return;
     }
     caught = number;
+}
+
+static void note_broken_pipe(int number) {
+    pipe_broken = number;
 }
 
 void cli_signals_before_death(void (*action)(void)) {
@@ -42,15 +46,17 @@ void cli_signals_init(void) {
     catch.sa_flags = 0; /* no SA_RESTART: a read of stdin must end */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], &catch, NULL);
+    catch.sa_handler = note_broken_pipe; /* the write fails, too, and what is to be saved can be saved */
+    if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGPIPE, &catch, NULL);
     signal(SIGXFSZ, SIG_IGN);
 }
 
 int cli_interrupted(void) {
-    return caught;
+    return caught ? caught : pipe_broken;
 }
 
 void cli_signals_obey(void) {
-    int number = caught;
+    int number = cli_interrupted();
     if (!number) return;
     sigset_t set;
     sigemptyset(&set);

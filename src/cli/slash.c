@@ -1,6 +1,7 @@
 /* The commands of a chat. What they show goes to stderr: stdout holds answers only. */
 #include "slash.h"
 #include "edit.h"
+#include "sampling.h"
 #include "terminal.h"
 #include "../memory.h"
 
@@ -13,16 +14,16 @@ static int missing(const char *usage) {
 
 /* ---- Answers --------------------------------------------------------------------------------------------------- */
 
-void cli_chat_show_rates(const struct cli_chat *chat) {
-    static const char *const reasons[] = {[PHI_STOP_EOS] = "",
-                                          [PHI_STOP_LENGTH] = " | stopped: length",
-                                          [PHI_STOP_CONTEXT] = " | stopped: the context is full",
-                                          [PHI_STOP_INTERRUPT] = " | stopped: interrupt"};
+void cli_chat_answered(struct cli_chat *chat) {
+    const char *reason = cli_stop_reason(&chat->c.last);
+    bool usual = chat->c.last.result.reason == PHI_STOP_EOS;
     const struct phi_generate_result *r = &chat->c.last.result;
+    if (!chat->in.terminal && cli_stop_status(chat->c.o, &chat->c.last)) chat->cut_short = true;
     if (chat->o.no_perf || cli_quiet()) return;
-    cli_say("[ Prompt: %.1f t/s | Generation: %.1f t/s%s ]",
+    cli_say("[ Prompt: %.1f t/s | Generation: %.1f t/s%s%s ]",
             r->prompt_seconds > 0 ? (double)r->n_prompt / r->prompt_seconds : 0,
-            r->generate_seconds > 0 ? (double)r->n_generated / r->generate_seconds : 0, reasons[r->reason]);
+            r->generate_seconds > 0 ? (double)r->n_generated / r->generate_seconds : 0,
+            usual ? "" : " | stopped: ", usual ? "" : reason);
 }
 
 static int no_answer(void) {
@@ -32,7 +33,7 @@ static int no_answer(void) {
 static int again(struct cli_chat *chat) {
     if (chat->c.n_turn == 0) return no_answer();
     int status = cli_conversation_again(&chat->c);
-    if (!status) cli_chat_show_rates(chat);
+    if (!status) cli_chat_answered(chat);
     return status;
 }
 
@@ -43,18 +44,23 @@ static int on_regen(struct cli_chat *chat, const char *argument) {
 
 /* /retry --temp 1.2: the options hold for this answer only. */
 static int on_retry(struct cli_chat *chat, const char *argument) {
-    struct phi_sampler_options before = chat->o.sampler;
+    struct cli_options once = chat->o;
     int status = CLI_OK;
+    memset(once.stop.owned, 0, sizeof once.stop.owned);
+    memset(once.logit_bias.owned, 0, sizeof once.logit_bias.owned);
     if (*argument) {
         size_t n = strcspn(argument, " \t");
         const char *value = argument + n + strspn(argument + n, " \t");
         if (strncmp(argument, "--", 2) != 0 || !*value) return missing("/retry [--temp T]");
         char name[40];
         snprintf(name, sizeof name, "%.*s", (int)n, argument);
-        status = cli_options_set(&chat->o, name, value);
+        status = cli_options_set(&once, name, value);
     }
+    chat->c.o = &once;
     if (!status) status = again(chat);
-    chat->o.sampler = before;
+    chat->c.o = &chat->o;
+    cli_texts_cut(&once.stop, 0);
+    cli_texts_cut(&once.logit_bias, 0);
     return status;
 }
 
@@ -150,17 +156,30 @@ static int on_set(struct cli_chat *chat, const char *argument) {
     snprintf(name, sizeof name, "%s%.*s", argument[0] == '-' ? "" : "--", n < 40 ? (int)n : 40, argument);
     for (char *c = name; *c; c++)
         if (*c == '_') *c = '-'; /* as ollama writes them */
+    static const char *const ollama[][2] = {
+        {"--num-predict", "--predict"}, {"--num-ctx", "--ctx-size"}, {"--stop", "--reverse-prompt"}};
+    for (size_t i = 0; i < sizeof ollama / sizeof *ollama; i++)
+        if (strcmp(name, ollama[i][0]) == 0) memcpy(name, ollama[i][1], strlen(ollama[i][1]) + 1);
     int64_t seed = chat->o.seed;
+    int n_bias = chat->o.logit_bias.n;
     int status = cli_options_set(&chat->o, name, value);
+    if (!status && cli_sampling_check(&chat->o, chat->c.model)) {
+        cli_texts_cut(&chat->o.logit_bias, n_bias);
+        return CLI_USAGE;
+    }
     if (!status && chat->o.seed != seed && chat->o.seed >= 0) chat->c.seed = (uint32_t)chat->o.seed;
     return status;
 }
 
 static void show_parameters(const struct cli_chat *chat) {
     const struct phi_sampler_options *s = &chat->o.sampler;
-    cli_say("temp %g, top-k %d, top-p %g, min-p %g, repeat-penalty %g, repeat-last-n %d, seed %u, predict %d",
-            (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty,
-            s->repeat_last_n, (unsigned)chat->c.seed, chat->o.n_predict);
+    cli_say("temp %g, top-k %d, top-p %g, min-p %g, typical %g, seed %u, predict %d%s", (double)s->temperature,
+            s->top_k, (double)s->top_p, (double)s->min_p, (double)s->typical_p, (unsigned)chat->c.seed,
+            chat->o.n_predict, chat->o.ignore_eos ? ", ignore-eos" : "");
+    cli_say("repeat-penalty %g, repeat-last-n %d, presence-penalty %g, frequency-penalty %g",
+            (double)s->repeat_penalty, s->repeat_last_n, (double)s->presence_penalty, (double)s->frequency_penalty);
+    for (int i = 0; i < chat->o.logit_bias.n; i++) cli_say("logit-bias %s", chat->o.logit_bias.text[i]);
+    for (int i = 0; i < chat->o.stop.n; i++) cli_say("reverse-prompt %s", chat->o.stop.text[i]);
 }
 
 static void show_info(const struct cli_chat *chat) {
@@ -194,10 +213,9 @@ static int on_show(struct cli_chat *chat, const char *argument) {
 static int on_stats(struct cli_chat *chat, const char *argument) {
     if (*argument) return missing("/stats");
     if (chat->c.n_turn == 0) return no_answer();
-    bool quiet = cli_quiet();
-    cli_set_quiet(false);
+    int before = cli_set_verbosity(CLI_NOTES);
     cli_statistics_print(&chat->c.last);
-    cli_set_quiet(quiet);
+    cli_set_verbosity(before);
     return CLI_OK;
 }
 
@@ -323,8 +341,7 @@ int cli_slash(struct cli_chat *chat, const struct cli_text *line) {
     if (status < 0 && n == 4 && (memcmp(word + 1, "load", n) == 0 || memcmp(word + 1, "save", n) == 0))
         status = cli_fail(CLI_USAGE, "/%.4s: there are no session files yet; another model: start again with -m",
                           word + 1);
-    if (status < 0)
-        status = cli_fail(CLI_USAGE, "unknown command '/%.*s'; /help lists them, // sends a slash", (int)n, word + 1);
+    if (status < 0) status = cli_fail(CLI_USAGE, "unknown command '/%.*s'; // sends a slash", (int)n, word + 1);
     phi_free(word);
     return status;
 }

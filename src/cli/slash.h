@@ -14,6 +14,7 @@ struct cli_chat {
     struct cli_text attached; /* by /read: goes behind the next message */
     struct cli_text draft;    /* by /edit: what the editor begins with */
     bool leave;               /* by /exit */
+    bool cut_short;           /* --fail-on-length: a limit has ended an answer */
 };
 
 /* The words that Tab completes, up to a NULL: "/help" ... */
@@ -23,7 +24,7 @@ extern const char *const cli_slash_words[];
  * After CLI_USAGE, CLI_CONTEXT and CLI_FAILED the chat can go on. */
 int cli_slash(struct cli_chat *chat, const struct cli_text *line);
 
-/* The line below an answer, on stderr. */
-void cli_chat_show_rates(const struct cli_chat *chat);
+/* After an answer: the line below it, on stderr; on a pipe a limit may make the chat fail. */
+void cli_chat_answered(struct cli_chat *chat);
 
 #endif

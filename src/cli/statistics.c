@@ -29,14 +29,39 @@ static double per(double a, double b) {
     return b > 0 ? a / b : 0;
 }
 
-void cli_statistics_print(const struct cli_statistics *s) {
+void cli_statistics_add(struct cli_statistics *s, const struct phi_generate_result *r, size_t n_before,
+                        size_t n_after) {
+    size_t n_new = n_after - n_before, n_prompt = r->n_prompt < n_new ? r->n_prompt : n_new;
+    struct phi_generate_result *sum = &s->result;
+    bool first = s->n_prompt + s->n_run == 0;
+    s->n_prompt += n_prompt;
+    s->n_run += n_new - n_prompt; /* the last token is not computed: there may be one run less than tokens */
+    sum->reason = r->reason;
+    sum->stop_id = r->stop_id;
+    sum->n_prompt += r->n_prompt;
+    sum->n_generated += r->n_generated;
+    sum->prompt_seconds += r->prompt_seconds;
+    sum->generate_seconds += r->generate_seconds;
+    if (first) sum->first_token_seconds = r->first_token_seconds;
+}
+
+const char *cli_stop_reason(const struct cli_statistics *s) {
     static const char *const reasons[] = {[PHI_STOP_EOS] = "eos",
                                           [PHI_STOP_LENGTH] = "length",
                                           [PHI_STOP_CONTEXT] = "context",
                                           [PHI_STOP_INTERRUPT] = "interrupt"};
+    return s->stopped ? "stop" : reasons[s->result.reason];
+}
+
+int cli_stop_status(const struct cli_options *o, const struct cli_statistics *s) {
+    bool limit = s->result.reason == PHI_STOP_LENGTH || s->result.reason == PHI_STOP_CONTEXT;
+    if (!o->fail_on_length || s->stopped || !limit) return CLI_OK;
+    return cli_fail(CLI_FAILED, "--fail-on-length: %s ended the answer",
+                    s->result.reason == PHI_STOP_LENGTH ? "-n" : "the end of the context");
+}
+
+void cli_statistics_print(const struct cli_statistics *s) {
     const struct phi_generate_result *r = &s->result;
-    /* A run is a token that was computed; the last one chosen is not, so there may be one run less than tokens. */
-    size_t n_prompt = r->n_prompt < s->n_past ? r->n_prompt : s->n_past, n_run = s->n_past - n_prompt;
     double prompt_ms = 1e3 * r->prompt_seconds, eval_ms = 1e3 * r->generate_seconds;
     struct cli_memory memory = cli_memory_used();
     char anonymous[64] = "";
@@ -45,11 +70,11 @@ void cli_statistics_print(const struct cli_statistics *s) {
 
     cli_note("       load time = %10.2f ms", 1e3 * s->load_seconds);
     cli_note("prompt eval time = %10.2f ms / %5d tokens (%8.2f ms per token, %8.2f tokens per second)", prompt_ms,
-             (int)n_prompt, per(prompt_ms, (double)n_prompt), per((double)n_prompt, r->prompt_seconds));
+             (int)s->n_prompt, per(prompt_ms, (double)s->n_prompt), per((double)s->n_prompt, r->prompt_seconds));
     cli_note("       eval time = %10.2f ms / %5d runs   (%8.2f ms per token, %8.2f tokens per second)", eval_ms,
-             (int)n_run, per(eval_ms, (double)n_run), per((double)n_run, r->generate_seconds));
-    cli_note("      total time = %10.2f ms / %5d tokens", 1e3 * s->total_seconds, (int)(n_prompt + n_run));
+             (int)s->n_run, per(eval_ms, (double)s->n_run), per((double)s->n_run, r->generate_seconds));
+    cli_note("      total time = %10.2f ms / %5d tokens", 1e3 * s->total_seconds, (int)(s->n_prompt + s->n_run));
     cli_note("first token = %.0f ms, peak memory = %.0f MiB, %scontext = %zu/%d, seed = %u",
              1e3 * r->first_token_seconds, memory.peak_mib, anonymous, s->n_past, s->n_ctx, (unsigned)s->seed);
-    cli_note("stop reason = %s", reasons[r->reason]);
+    cli_note("stop reason = %s", cli_stop_reason(s));
 }

@@ -5,8 +5,23 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+int cli_stream_open(struct cli_stream *s, const struct cli_options *o, const phi_model *model, bool wraps) {
+    bool terminal = cli_output_is_terminal() && !o->raw;
+    *s = (struct cli_stream){.model = model,
+                             .terminal = terminal,
+                             .wraps = wraps && terminal,
+                             .special = o->special,
+                             .began = cli_seconds()};
+    return cli_stop_open(&s->stop, &o->stop, o->escape);
+}
+
+void cli_stream_close(struct cli_stream *s) {
+    cli_stop_close(&s->stop);
+}
 
 int cli_stream_put(struct cli_stream *s, const char *bytes, size_t n) {
     if (n > 0 && s->skip_space) {
@@ -24,9 +39,61 @@ int cli_stream_put(struct cli_stream *s, const char *bytes, size_t n) {
     return cli_flush();
 }
 
+void cli_stream_show_prompt(struct cli_stream *s, const char *bytes, size_t n) {
+    const char *on = cli_color(STDOUT_FILENO, "33"), *off = cli_color(STDOUT_FILENO, "0");
+    cli_put(on, strlen(on));
+    cli_stream_put(s, bytes, n);
+    cli_put(off, strlen(off));
+    cli_flush();
+}
+
+/* One write for a token, what was held back before it included. */
+static int put_ready(struct cli_stream *s, const struct cli_stop_ready *ready, const char *bytes) {
+    enum { FEW = 256 };
+    char both[2 * FEW];
+    if (ready->n_held == 0) return cli_stream_put(s, bytes, ready->n_new);
+    if (ready->n_held > FEW || ready->n_new > FEW)
+        return cli_stream_put(s, ready->held, ready->n_held) || cli_stream_put(s, bytes, ready->n_new);
+    memcpy(both, ready->held, ready->n_held);
+    memcpy(both + ready->n_held, bytes, ready->n_new);
+    return cli_stream_put(s, both, ready->n_held + ready->n_new);
+}
+
+/* Whole characters on their way out: through the search for stop texts. */
+static int put_answer(struct cli_stream *s, const char *bytes, size_t n) {
+    if (n == 0) return CLI_OK;
+    struct cli_stop_ready ready = cli_stop_feed(&s->stop, bytes, n);
+    return put_ready(s, &ready, bytes);
+}
+
 int cli_stream_token(void *user, int32_t id, const char *bytes, size_t n_bytes) {
-    (void)id;
-    return cli_stream_put(user, bytes, n_bytes) || cli_interrupted();
+    enum { ROOM = 256 };
+    struct cli_stream *s = user;
+    char joined[ROOM + 4];
+    if (s->stop.found) return 1;
+    if (s->special && id >= 0 && n_bytes == 0) {
+        size_t n_text;
+        (void)phi_token_bytes(s->model, id, false, &n_text);
+        if (n_text == 0) bytes = phi_token_bytes(s->model, id, true, &n_bytes);
+    }
+    /* The generation may go on behind an incomplete character (--context-shift): its rest completes it. */
+    if ((id < 0 || s->whole.n > 0) && n_bytes <= ROOM) {
+        n_bytes = phi_utf8_feed(&s->whole, bytes, n_bytes, joined);
+        bytes = joined;
+    }
+    return put_answer(s, bytes, n_bytes) || s->stop.found || cli_interrupted();
+}
+
+void cli_stream_finish(struct cli_stream *s, int32_t stop_id) {
+    char rest[4];
+    size_t n = phi_utf8_flush(&s->whole, rest);
+    if (!s->stop.found) put_answer(s, rest, n);
+    if (s->stop.found) return;
+    struct cli_stop_ready ready = cli_stop_flush(&s->stop);
+    cli_stream_put(s, ready.held, ready.n_held);
+    if (!s->special || stop_id < 0) return;
+    const char *text = phi_token_bytes(s->model, stop_id, true, &n);
+    cli_stream_put(s, text, n);
 }
 
 int cli_stream_progress(void *user, size_t done, size_t total) {
