@@ -208,6 +208,17 @@ if (ulimit -f 1 && : > "$dir/limited") 2> /dev/null; then
 else
     skip 'the size of files cannot be limited here'
 fi
+if [ -c /dev/full ]; then
+    for arguments in "-st -p Hello" "-cnv -p Hello"; do
+        what="phi $arguments > /dev/full"
+        ${PHI_RUN:-} ./phi $greedy $arguments < "$dir/empty" > /dev/full 2> "$dir/err" || got=$?
+        : > "$dir/out"
+        if [ $got -eq 6 ]; then pass; else fail "exit code $got"; fi
+        err_is 'phi: error: write to stdout failed: No space left on device'
+    done
+else
+    skip 'no /dev/full here'
+fi
 # Descriptors that are closed, in all combinations
 for closed in 0 1 2 01 02 12 012; do
     what="closed: $closed"
@@ -227,6 +238,10 @@ for closed in 0 1 2 01 02 12 012; do
     if [ $wanted -eq 0 ]; then out ' 8 * 10 = 80'; else out ''; fi
     case $closed in 1 | 01) err_is 'phi: error: write to stdout failed: Bad file descriptor' ;; *) err_is ;; esac
 done
+what='chat with closed stdin'
+${PHI_RUN:-} ./phi chat $greedy <&- > "$dir/out" 2> "$dir/err"
+if [ $? -eq 0 ]; then pass; else fail 'exit code'; fi
+out ''; err_is
 for term in dumb ''; do
     TERM=$term
     export TERM

@@ -11,7 +11,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_NULL = 0, IN_TTY = 1, OUT_TTY = 2, ERR_TTY = 4, IGNORE_INT = 8, ROOM = 1 << 16 };
+enum {
+    IN_NULL = 0,
+    IN_TTY = 1,
+    OUT_TTY = 2,
+    ERR_TTY = 4,
+    IN_PIPE = 8, /* open and silent */
+    IGNORE_INT = 16,
+    SIGNAL_AT_ONCE = 32, /* not at the first bytes on stdout */
+    SIGNAL_AT_NOTE = 64, /* at the first bytes on stderr */
+    ROOM = 1 << 16
+};
 
 struct outcome {
     char out[ROOM], err[ROOM]; /* what came on stdout and stderr, ended by NUL */
@@ -51,7 +61,7 @@ static pid_t start(int how, const char *const *arguments, int in[2], int out[2],
     if (child) return child;
     signal(SIGINT, how & IGNORE_INT ? SIG_IGN : SIG_DFL);
     int null = open("/dev/null", O_RDONLY);
-    dup2(how & IN_TTY ? in[1] : null, 0);
+    dup2(how & IN_TTY ? in[1] : how & IN_PIPE ? in[0] : null, 0);
     dup2(out[1], 1);
     dup2(err[1], 2);
     for (int i = 0; i < 2; i++) close(in[i]), close(out[i]), close(err[i]);
@@ -60,7 +70,7 @@ static pid_t start(int how, const char *const *arguments, int in[2], int out[2],
     return -1;
 }
 
-/* Run to the end; send the signal (if not 0) when stdout has its first bytes. */
+/* Run to the end; send the signal (if not 0) when stdout has its first bytes, or as `how` says. */
 static void run(int how, int number, const char *const *arguments) {
     int in[2], out[2], err[2];
     memset(&result, 0, sizeof result);
@@ -68,6 +78,10 @@ static void run(int how, int number, const char *const *arguments) {
     CHECK(child > 0, "cannot start: %s", strerror(errno));
     if (child <= 0) return;
     close(out[1]), close(err[1]);
+    if (how & SIGNAL_AT_ONCE) {
+        kill(child, number);
+        number = 0;
+    }
     struct pollfd p[2] = {{.fd = out[0], .events = POLLIN}, {.fd = err[0], .events = POLLIN}};
     char *to[2] = {result.out, result.err};
     size_t *n[2] = {&result.n_out, &result.n_err};
@@ -81,7 +95,7 @@ static void run(int how, int number, const char *const *arguments) {
             else
                 *n[i] += (size_t)got;
         }
-        if (number && result.n_out) {
+        if (number && (how & SIGNAL_AT_NOTE ? result.n_err : result.n_out)) {
             kill(child, number);
             number = 0;
         }
@@ -160,6 +174,28 @@ static void check_signals(void) {
         CHECK(WIFSIGNALED(result.status) && WTERMSIG(result.status) == numbers[i], "signal %d: status %d", numbers[i],
               result.status);
         CHECK(strstr(result.err, "phi: stop reason = interrupt\n"), "signal %d: '%s'", numbers[i], result.err);
+    }
+    /* At load: before the handlers are there, or after them, the program dies by it. */
+    for (int i = 0; i < 9; i++) {
+        RUN(SIGNAL_AT_ONCE, numbers[i % 3], "-q", "-p", "Once", "-n", "-2");
+        CHECK(WIFSIGNALED(result.status) && WTERMSIG(result.status) == numbers[i % 3],
+              "at load, signal %d: status %d", numbers[i % 3], result.status);
+    }
+    static char prompt[4096];
+    for (int i = 0; i < 600; i++) memcpy(prompt + 6 * i, " house", 6);
+    for (int i = 0; i < 3; i++) { /* in the prompt, which takes seconds: the first note comes just before it */
+        RUN(SIGNAL_AT_NOTE, numbers[i], "-p", prompt, "-n", "1", "--isa", "scalar", "-t", "1", "-ub", "1");
+        CHECK(WIFSIGNALED(result.status) && WTERMSIG(result.status) == numbers[i],
+              "in the prompt, signal %d: status %d", numbers[i], result.status);
+        CHECK(result.n_out == 0 && strstr(result.err, "phi: stop reason = interrupt\n"), "signal %d: '%s', '%s'",
+              numbers[i], result.out, result.err);
+        CHECK(!strstr(result.err, " 602 tokens ("), "all of the prompt was computed: '%s'", result.err);
+    }
+    for (int i = 1; i < 2; i++) { /* while stdin is waited for: after two seconds there is a note */
+        RUN(IN_PIPE | SIGNAL_AT_NOTE, numbers[i], "-p", "Once");
+        CHECK(WIFSIGNALED(result.status) && WTERMSIG(result.status) == numbers[i], "at stdin, signal %d: status %d",
+              numbers[i], result.status);
+        CHECK(strcmp(result.err, "phi: reading stdin (--no-stdin skips it)\n") == 0, "'%s'", result.err);
     }
     RUN(IGNORE_INT, SIGINT, "-q", "-p", "Once upon a time", "-n", "20", "--temp", "0"); /* as under nohup */
     CHECK(exit_code() == 0, "ignored SIGINT: status %d", result.status);

@@ -494,7 +494,7 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
         if (!ended && strcmp(word, "--") == 0)
             ended = true;
         else if (!ended && word[0] == '-' && word[1])
-            status = read_option(o, argc, argv, &at);
+            status = read_option(o, argc, argv, &at), cli_set_color(o->color);
         else if (o->command == CLI_INFO && !o->model)
             o->model = word;
         else
@@ -508,7 +508,6 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     }
     cli_set_verbosity(o->quiet ? CLI_ERRORS : o->verbosity >= 0 ? o->verbosity : CLI_NOTES);
     if (o->no_progress) cli_progress_off();
-    cli_set_color(o->color);
     o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
     o->session.force_threads = o->force_threads;
     status = check_together(o);

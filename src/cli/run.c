@@ -115,6 +115,7 @@ static int answer(const struct cli_options *o, const phi_model *model, phi_sessi
     cli_stream_finish(&a.stream, s->result.stop_id);
     if (cli_output_is_terminal()) cli_stream_end_line(&a.stream);
     s->stopped = a.stream.stop.found;
+    s->failed = status == CLI_FAILED;
     s->n_past = phi_session_n_past(session);
     cli_stream_close(&a.stream);
     phi_sampler_close(sampler);
@@ -164,7 +165,7 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     s.load_seconds = cli_seconds();
     status = answer(o, model, session, ids, n, prompt, &s);
     s.total_seconds = cli_seconds();
-    if (!status && !o->no_perf) cli_statistics_print(&s);
+    if ((!status || s.failed) && !o->no_perf) cli_statistics_print(&s);
     if (!status) status = cli_stop_status(o, &s);
 out:
     phi_session_close(session);

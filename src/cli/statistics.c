@@ -50,12 +50,12 @@ const char *cli_stop_reason(const struct cli_statistics *s) {
                                           [PHI_STOP_LENGTH] = "length",
                                           [PHI_STOP_CONTEXT] = "context",
                                           [PHI_STOP_INTERRUPT] = "interrupt"};
-    return s->stopped ? "stop" : reasons[s->result.reason];
+    return s->failed ? "error" : s->stopped ? "stop" : reasons[s->result.reason];
 }
 
 int cli_stop_status(const struct cli_options *o, const struct cli_statistics *s) {
     bool limit = s->result.reason == PHI_STOP_LENGTH || s->result.reason == PHI_STOP_CONTEXT;
-    if (!o->fail_on_length || s->stopped || !limit) return CLI_OK;
+    if (!o->fail_on_length || s->stopped || s->failed || !limit) return CLI_OK;
     return cli_fail(CLI_FAILED, "--fail-on-length: %s ended the answer",
                     s->result.reason == PHI_STOP_LENGTH ? "-n" : "the end of the context");
 }

@@ -14,7 +14,7 @@ struct cli_statistics {
     double load_seconds, total_seconds;
     struct phi_generate_result result; /* of all generations of an answer, which goes on behind a full context */
     size_t n_prompt, n_run;            /* tokens computed: of prompts; one by one */
-    bool stopped;                      /* by a stop text */
+    bool stopped, failed;              /* by a stop text; by an error */
     size_t n_past;
     int n_ctx;
     uint32_t seed;
@@ -23,7 +23,8 @@ struct cli_statistics {
 void cli_statistics_add(struct cli_statistics *s, const struct phi_generate_result *r, size_t n_before,
                         size_t n_after);
 
-const char *cli_stop_reason(const struct cli_statistics *s); /* "eos", "stop", "length", "context", "interrupt" */
+const char *
+cli_stop_reason(const struct cli_statistics *s); /* "eos", "stop", "length", "context", "interrupt", "error" */
 /* CLI_OK; CLI_FAILED with an error line if a limit has ended the answer and the options call that a failure. */
 int cli_stop_status(const struct cli_options *o, const struct cli_statistics *s);
 
