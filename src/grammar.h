@@ -56,6 +56,8 @@ uint32_t phi_grammar_alternative(struct phi_grammar_builder *b, uint32_t rule); 
  *   empty is allowed (nothing matches). */
 void phi_grammar_add_set(struct phi_grammar_builder *b, uint32_t alternative, const struct phi_grammar_range *range,
                          size_t n, bool negated);
+/* - one character, which is no surrogate. */
+void phi_grammar_add_character(struct phi_grammar_builder *b, uint32_t alternative, uint32_t code);
 /* - the characters of a text, one after the other. What is not valid UTF-8 fails (PHI_USAGE). */
 void phi_grammar_add_literal(struct phi_grammar_builder *b, uint32_t alternative, const char *text, size_t n);
 /* - a rule */
@@ -98,7 +100,7 @@ uint32_t phi_grammar_state_shortest(struct phi_grammar_state *s);
 /* As bytes, for a session file. Writes at most cap and returns how many there are, at most PHI_GRAMMAR_SAVED_MAX. The
  * budget is not part of it. Load takes any bytes: PHI_USAGE, and the state as it was, if they are not what save wrote of a
  * state of the same grammar and vocabulary. */
-enum { PHI_GRAMMAR_SAVED_MAX = 64 + 12 * PHI_GRAMMAR_MAX_STACK + 8 * (PHI_GRAMMAR_MAX_FRAME + PHI_GRAMMAR_MAX_STACK) };
+enum { PHI_GRAMMAR_SAVED_MAX = 64 + 8 * (PHI_GRAMMAR_MAX_STACK + PHI_GRAMMAR_MAX_FRAME) };
 size_t phi_grammar_state_save(const struct phi_grammar_state *s, uint8_t *out, size_t cap);
 int phi_grammar_state_load(struct phi_grammar_state *s, const uint8_t *bytes, size_t n, phi_error *err);
 

@@ -36,6 +36,13 @@ int phi_utf8_encode(uint32_t code, char out[4]) {
     return length;
 }
 
+uint32_t phi_utf8_decode(const char *s, int length) {
+    static const uint8_t mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t code = (uint8_t)s[0] & mask[length];
+    for (int i = 1; i < length; i++) code = code << 6 | ((uint8_t)s[i] & 0x3f);
+    return code;
+}
+
 /* Move k bytes from the front of the held ones to out. */
 static size_t release(struct phi_utf8 *u, size_t k, char *out) {
     for (size_t i = 0; i < k; i++) out[i] = (char)u->held[i];

@@ -8,6 +8,8 @@
 /* The length (1..4) of the valid UTF-8 character at s, at most n bytes long; 0: broken; -1: the n bytes are the beginning of a
  * valid character that is not complete. Overlong forms, surrogates and values above U+10FFFF are broken. */
 int phi_utf8_length(const char *s, size_t n);
+/* The code point of the valid character of that length (1..4) at s. */
+uint32_t phi_utf8_decode(const char *s, int length);
 
 /* The UTF-8 of a code point up to U+10FFFF, no surrogate -> out. Returns its length. */
 int phi_utf8_encode(uint32_t code, char out[4]);
