@@ -139,6 +139,29 @@ static void check_output_to_terminal(void) {
     CHECK(strncmp(result.out, hostile, strlen(hostile)) == 0, "--raw: '%s'", result.out);
 }
 
+/* Biases and a penalty make the model say the three bytes of a character in turn: whole characters are put out, at
+ * the border of a context that shifts, too; what is left at the end is no character. */
+static void check_characters(void) {
+    static char want[64];
+    static const char *const n[] = {"30", "29", "28"};
+    for (int i = 0; i < 10; i++) memcpy(want + 3 * i, "\xe2\x82\xac", 3);
+    for (int i = 0; i < 3; i++)
+        for (int c = 0; c < 4; c++) {
+            const char *const sizes[] = {"100", "7", "8", "9"};
+            for (int terminal = 0; terminal < 2; terminal++) {
+                RUN(terminal ? OUT_TTY : 0, 0, "-q", "-p", "x", "--temp", "0", "-l", "229+1000", "-l", "133+999",
+                    "-l", "175+998", "--presence-penalty", "500", "--repeat-last-n", "2", "--context-shift", "-c",
+                    sizes[c], "-n", n[i]);
+                static char whole[128];
+                memset(whole, 0, sizeof whole);
+                memcpy(whole, want, (size_t)(terminal && i ? 27 : 30 - i));
+                if (terminal) strcat(whole, &"\xef\xbf\xbd\xef\xbf\xbd\r\n"[i == 0 ? 6 : i == 1 ? 0 : 3]);
+                CHECK(strcmp(result.out, whole) == 0, "-n %s -c %s: '%s', not '%s'", n[i], sizes[c], result.out,
+                      whole);
+            }
+        }
+}
+
 /* Each stream for itself: a terminal, NO_COLOR empty, TERM not dumb; --color overrides all that. */
 static void check_colors(void) {
     static const struct {
@@ -252,6 +275,7 @@ int main(int argc, char **argv) {
     else {
         check_prompt_from_terminal();
         check_output_to_terminal();
+        check_characters();
         check_colors();
         check_signals();
         check_hostile_name(path);
