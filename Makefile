@@ -10,11 +10,13 @@
 ifeq ($(origin CC),default)
 CC := cc
 endif
-CFLAGS ?= -O3 -g
+CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 B := build
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+# Kernels gain from -O3, nothing else does; with CFLAGS of your own these hold everywhere.
+KERNEL_OPT := $(if $(filter file,$(origin CFLAGS)),-O3)
 # -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions.
 BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread $(WARN)
 LIBS := -lm
@@ -73,7 +75,7 @@ endif
 LIB_SRC := $(filter-out src/main.c,$(wildcard src/*.c)) $(wildcard src/quant/*.c) src/kernels/kernels.c src/kernels/cpu.c
 CLI_SRC := src/main.c $(wildcard src/cli/*.c)
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/%.o) $(B)/kernels/reference.scalar.o \
-	$(LEVELS:%=$(B)/kernels/%.o) $(LEVELS:%=$(B)/kernels/reference.%.o)
+	$(LEVELS:%=$(B)/kernels/%.o) $(if $(LEVELS),$(B)/kernels/reference.level.o)
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/%.o)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/check_*.c))
 TOOLS := $(patsubst tools/%.c,$(B)/tools/%,$(wildcard tools/*.c))
@@ -102,16 +104,18 @@ $(B)/kernels/kernels.o: $(B)/isa.mk
 define level_rules
 $(B)/kernels/$(1).o: src/kernels/$(1).c $(B)/config $(B)/isa.mk
 	@mkdir -p $$(@D)
-	$$(CC) $$(BASE) $$(CFLAGS) $$(CPPFLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
-$(B)/kernels/reference.$(1).o: src/kernels/reference.c $(B)/config $(B)/isa.mk
-	@mkdir -p $$(@D)
-	$$(CC) $$(BASE) $$(CFLAGS) $$(CPPFLAGS) $$(FLAGS_$(1)) -DPHI_REFERENCE=phi_reference_$(1) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(BASE) $$(CFLAGS) $$(KERNEL_OPT) $$(CPPFLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach level,$(LEVELS),$(eval $(call level_rules,$(level))))
 
 $(B)/kernels/reference.scalar.o: src/kernels/reference.c $(B)/config
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# Once more with the flags of the lowest level, for slots that no level fills.
+$(B)/kernels/reference.level.o: src/kernels/reference.c $(B)/config $(B)/isa.mk
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(FLAGS_$(firstword $(LEVELS))) -DPHI_REFERENCE=phi_reference_level -MMD -MP -c -o $@ $<
 
 $(B)/tests/%: tests/%.c libphi.a $(B)/config
 	@mkdir -p $(@D)

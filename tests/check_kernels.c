@@ -534,11 +534,10 @@ static void *allocate(size_t size) {
 }
 
 /* The reference with the level's flags, what a slot must beat. */
-extern const struct phi_kernels phi_reference_avx2 __attribute__((weak));
-extern const struct phi_kernels phi_reference_neon __attribute__((weak));
+extern const struct phi_kernels phi_reference_level __attribute__((weak));
 
 static const struct phi_kernels *flagged_reference(const struct phi_kernels *scalar) {
-    return &phi_reference_avx2 ? &phi_reference_avx2 : &phi_reference_neon ? &phi_reference_neon : scalar;
+    return &phi_reference_level ? &phi_reference_level : scalar;
 }
 
 /* Best of `rounds`. */

@@ -5,18 +5,19 @@
 #include <string.h>
 
 /* Rows of isa.def for this architecture whose flags the compiler accepts; written by the Makefile. */
-#define ISA(arch, name, bits, flags) extern const struct phi_kernels phi_kernels_##name, phi_reference_##name;
+#define ISA(arch, name, bits, flags) extern const struct phi_kernels phi_kernels_##name;
 #include "isa_built.def"
 #undef ISA
-extern const struct phi_kernels phi_reference_scalar;
+/* The reference for any CPU of the architecture, and for those that run one of its levels: there fmaf is an instruction. */
+extern const struct phi_kernels phi_reference_scalar, phi_reference_level;
 
 static const struct level {
     const char *name;
     unsigned needs;
-    const struct phi_kernels *kernels, *reference; /* reference: compiled with the level's flags */
+    const struct phi_kernels *kernels, *reference;
 } levels[] = {
     {"scalar", 0, &phi_reference_scalar, &phi_reference_scalar},
-#define ISA(arch, name, bits, flags) {#name, bits, &phi_kernels_##name, &phi_reference_##name},
+#define ISA(arch, name, bits, flags) {#name, bits, &phi_kernels_##name, &phi_reference_level},
 #include "isa_built.def"
 #undef ISA
 };
