@@ -223,7 +223,7 @@ typedef int phi_token_fn(void *user, int32_t id, const char *bytes, size_t n_byt
 
 struct phi_generate_result {
     enum phi_stop_reason reason;
-    int32_t stop_id; /* PHI_STOP_EOS: the token that ended it; else -1 */
+    int32_t stop_id; /* PHI_STOP_EOS: the token that ended it; else, or if the grammar had come to its end, -1 */
     size_t n_prompt, n_generated;
     double prompt_seconds, generate_seconds; /* evaluating the prompt; everything after the first sampled token */
     double first_token_seconds;              /* from the call to the first token */
@@ -231,7 +231,10 @@ struct phi_generate_result {
 
 /* Evaluate the prompt's ids, then sample up to n_predict tokens (-1: until a stop token or the end of the context; -2: to the
  * end of the context, over stop tokens, which are generated like others).
- * The last sampled token is not evaluated. Errors as of phi_session_eval() and phi_sampler_sample(). */
+ * With a grammar the answer is always complete when the reason is PHI_STOP_EOS, and no other end is reached but that of a
+ * callback: tokens after which what is left of n_predict and the context would not complete it are not chosen.
+ * The last sampled token is not evaluated. Errors as of phi_session_eval() and phi_sampler_sample(); and PHI_CONTEXT, with
+ * nothing done, if the shortest answer of the grammar takes more tokens than n_predict or the context have room for. */
 int phi_generate(phi_session *session, phi_sampler *sampler, const int32_t *ids, size_t n, int n_predict,
                  phi_token_fn *token, phi_progress_fn *progress, void *user, struct phi_generate_result *result, phi_error *err);
 

@@ -1,5 +1,5 @@
-/* From the builder's lists to the arrays that matching runs on: what the root reaches, each rule's shortest text, and the
- * grammars that must be refused because matching them would not end. */
+/* From the builder's lists to the arrays that matching runs on: what the root reaches, each rule's shortest text, and
+ * the grammars that must be refused because matching them would not end. */
 #include "grammar_parts.h"
 #include "memory.h"
 
@@ -8,9 +8,9 @@
 struct compiler {
     const struct phi_grammar_builder *b;
     struct phi_grammar *g;
-    uint32_t *alias;     /* [b->n_rule] the element that a rule is when it is no more than one; NO_ITEM: not known yet */
-    uint32_t *number;    /* [b->n_rule] of a rule in g, plus 1; 0: none yet */
-    uint32_t *old;       /* [g->n_rule] the other way round */
+    uint32_t *alias;  /* [b->n_rule] the element that a rule is when it is no more than one; NO_ITEM: not known yet */
+    uint32_t *number; /* [b->n_rule] of a rule in g, plus 1; 0: none yet */
+    uint32_t *old;    /* [g->n_rule] the other way round */
     uint32_t *set_state; /* [b->n_set] 0: not made yet */
     uint32_t char_state[128];
     bool too_long; /* a rule has texts, but only such above the limit */
@@ -18,7 +18,7 @@ struct compiler {
 
 /* ---- Arrays ---------------------------------------------------------------------------------------------------- */
 
-enum { IN_PROGRESS = UINT32_MAX - 1 };
+enum { IN_PROGRESS = NO_ITEM - 1 };
 
 /* Is the rule no more than one element? Then this one. */
 static bool single(const struct phi_grammar_builder *b, uint32_t rule, uint32_t *element) {
@@ -120,8 +120,8 @@ static bool flatten(struct compiler *c, uint32_t root) {
 
 /* ---- Shortest texts -------------------------------------------------------------------------------------------- */
 
-/* Knuth's generalization of Dijkstra's algorithm: the cheapest alternative whose rules are all settled settles its own
- * rule. So a shortest text never goes through a rule twice, and every rule without a text stays unsettled. */
+/* Knuth's generalization of Dijkstra's algorithm: the cheapest alternative whose rules are all settled settles its
+ * own rule. So a shortest text never goes through a rule twice, and every rule without a text stays unsettled. */
 struct search {
     struct compiler *c;
     uint32_t *pending;   /* [n_alternative] references to rules that are not settled */
@@ -273,15 +273,15 @@ static bool find_shortest(struct compiler *c) {
 
 /* ---- Left recursion -------------------------------------------------------------------------------------------- */
 
-/* A rule leads to another on the left if that may come first in it. A circle of such steps would be gone round without
- * reading a byte. That ends only if nothing is left to do in any rule of the circle: then the same place comes again.
- * With something left the stacks would grow for ever. So: strongly connected components (Tarjan), and no step inside
- * of one may leave something to do. */
+/* A rule leads to another on the left if that may come first in it. A circle of such steps would be gone round
+ * without reading a byte. That ends only if nothing is left to do in any rule of the circle: then the same place
+ * comes again. With something left the stacks would grow for ever. So: strongly connected components (Tarjan), and no
+ * step inside of one may leave something to do. */
 struct circles {
     const struct phi_grammar *g;
-    uint32_t *at;    /* [n_rule] the element where to look for the rule's next step */
-    uint32_t *order; /* [n_rule] from 1, when it was seen first; 0: not yet */
-    uint32_t *low;   /* [n_rule] the earliest rule of its component, as far as known */
+    uint32_t *at;          /* [n_rule] the element where to look for the rule's next step */
+    uint32_t *order;       /* [n_rule] from 1, when it was seen first; 0: not yet */
+    uint32_t *low;         /* [n_rule] the earliest rule of its component, as far as known */
     uint32_t *path, *open; /* [n_rule] rules being looked at; rules without a component yet */
     uint32_t *component;   /* [n_rule] from 1; 0: none yet */
 };
@@ -362,7 +362,8 @@ static bool find_left_recursion(const struct phi_grammar *g, uint32_t *bad) {
 
 static void classify_bytes(struct phi_grammar *g) {
     bool begins[257] = {false};
-    for (uint32_t i = 0; i < g->utf8.n_arc; i++) begins[g->utf8.arc[i].first] = begins[g->utf8.arc[i].last + 1] = true;
+    for (uint32_t i = 0; i < g->utf8.n_arc; i++)
+        begins[g->utf8.arc[i].first] = begins[g->utf8.arc[i].last + 1] = true;
     g->n_class = 1;
     for (unsigned b = 0; b < 256; b++) {
         if (b > 0 && begins[b]) g->n_class++;
@@ -415,7 +416,7 @@ int phi_grammar_compile(const struct phi_grammar_builder *b, const phi_model *mo
     struct compiler c = {.b = b, .g = NULL};
     int status = PHI_MEMORY;
     *out = NULL;
-    if (bad) *bad = NO_ITEM;
+    if (bad) *bad = UINT32_MAX;
     if (b->status) return phi_fail(err, b->status, "%s", b->error.text);
     if (b->n_element + b->n_alternative > PHI_GRAMMAR_MAX_ELEMENT)
         return phi_fail(err, PHI_USAGE, "the grammar has %zu elements, at most %d are possible",

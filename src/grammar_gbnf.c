@@ -4,8 +4,8 @@
  *   pair  ::= [a-z_]+ ":" ws [^,}\x00-\x1f]{1,20}
  *           | "null"                             a line that begins with | goes on
  *
- * A rule ends with its line, but for lines inside ( ) and behind ::= and |. Groups are on a stack of their own, so the text
- * may be nested as it likes. Errors name line and column; columns count characters. */
+ * A rule ends with its line, but for lines inside ( ) and behind ::= and |. Groups are on a stack of their own, so
+ * the text may be nested as it likes. Errors name line and column; columns count characters. */
 #include "grammar.h"
 #include "memory.h"
 #include "utf8.h"
@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-struct name { /* of a rule */
-    size_t begin, n;       /* in the text */
-    size_t defined, used;  /* where, the first time; NOWHERE */
+struct name {             /* of a rule */
+    size_t begin, n;      /* in the text */
+    size_t defined, used; /* where, the first time; NOWHERE */
     uint32_t rule;
 };
 
@@ -198,7 +198,8 @@ static int read_escape(struct parser *p, uint32_t *code) {
     if (c == 'x' || c == 'u' || c == 'U') return read_hex(p, begin, c == 'x' ? 2 : c == 'u' ? 4 : 8, code);
     *code = (uint32_t)(found ? to[found - from] : c);
     if (found || (c > ' ' && c < 0x7f && !is_name(c)) || c == '-' || c == '_') return PHI_OK;
-    return fail(p, begin, "unknown escape; known are \\n \\r \\t \\xHH \\uHHHH \\UHHHHHHHH and \\ before a punctuation mark");
+    return fail(p, begin,
+                "unknown escape; known are \\n \\r \\t \\xHH \\uHHHH \\UHHHHHHHH and \\ before a punctuation mark");
 }
 
 /* One character of a literal or a set. */

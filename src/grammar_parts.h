@@ -32,7 +32,7 @@ static inline uint32_t element_arg(uint32_t e) {
 
 /* ---- Builder --------------------------------------------------------------------------------------------------- */
 
-enum { NO_ITEM = UINT32_MAX }; /* the end of a list */
+enum { NO_ITEM = INT32_MAX }; /* the end of a list; no element either */
 
 struct build_rule {
     uint32_t first, last; /* alternatives; NO_ITEM: none */

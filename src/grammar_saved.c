@@ -1,5 +1,5 @@
-/* A grammar's state as bytes of a session file, and back. What is read is untrusted: every number is checked before use,
- * and what the checks let through is a state that matching can run on.
+/* A grammar's state as bytes of a session file, and back. What is read is untrusted: every number is checked before
+ * use, and what the checks let through is a state that matching can run on.
  *
  *   version 4 | fingerprint 8 | flags 4 | nodes 4 | stacks 4        little-endian
  *   node: element 4, below 4                 below: an earlier node, from 1; 0: nothing

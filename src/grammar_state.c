@@ -1,5 +1,5 @@
-/* How far an answer has come in a grammar: all stacks that its bytes allow, moved on byte by byte, and whether what is
- * left of the budget still completes it. The drawing is in grammar_state.h. */
+/* How far an answer has come in a grammar: all stacks that its bytes allow, moved on byte by byte, and whether what
+ * is left of the budget still completes it. The drawing is in grammar_state.h. */
 #include "grammar_state.h"
 #include "memory.h"
 
@@ -15,8 +15,12 @@ static uint32_t hash_pair(uint32_t a, uint32_t b) {
 uint32_t phi_grammar_state_node(struct phi_grammar_state *s, uint32_t element, uint32_t below) {
     const struct grammar_rest *rest = &s->g->rest[element];
     const struct stack_node *under = &s->node[below]; /* node 0 is all zero */
-    struct stack_node n = {element, below, under->depth + 1, under->depth + 1 + rest->depth,
-                           under->tokens + rest->tokens, under->steps + rest->steps};
+    struct stack_node n = {element,
+                           below,
+                           under->depth + 1,
+                           under->depth + 1 + rest->depth,
+                           under->tokens + rest->tokens,
+                           under->steps + rest->steps};
     if (n.needs < under->needs) n.needs = under->needs;
     if (n.tokens >= MAX_TOKENS || n.steps > PHI_GRAMMAR_MAX_SHORTEST || n.needs > PHI_GRAMMAR_MAX_DEPTH) return 0;
     uint32_t at = hash_pair(element, below) & s->node_mask;
@@ -287,9 +291,9 @@ static size_t write_completion(struct phi_grammar_state *s, struct stack_top t) 
     return n;
 }
 
-/* Tokens of the shortest completion, each stack's shortest text cut as a whole. When a token of that cut comes, the text
- * behind it is the shortest text of a stack of the new place: so the number falls by one with each such token, and what
- * fits once can always be completed. */
+/* Tokens of the shortest completion, each stack's shortest text cut as a whole. When a token of that cut comes, the
+ * text behind it is the shortest text of a stack of the new place: so the number falls by one with each such token,
+ * and what fits once can always be completed. */
 static uint32_t cut_of(struct phi_grammar_state *s, uint32_t place) {
     struct place *p = &s->place[place];
     if (p->cut != NO_CUT) return p->cut;

@@ -34,7 +34,7 @@ struct place {
     uint32_t cut;       /* the same, whole texts cut into tokens; NO_CUT: not known yet */
 };
 
-enum { NO_CUT = UINT32_MAX };
+enum { NO_CUT = INT32_MAX };
 enum { PLACE_UNKNOWN, PLACE_DEAD, PLACE_FIRST }; /* numbers of places; DEAD: no text goes on from there */
 
 enum {

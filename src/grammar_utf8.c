@@ -124,7 +124,8 @@ static bool block(struct utf8_automaton *a, struct span set, uint32_t base, uint
     if (k == 0) return true;
     uint32_t size = 1u << 6 * (k - 1), n = 0;
     struct utf8_arc arc[64];
-    bool full = first == base && last == base + 64 * size - 1 && part.range[0].first <= first && part.range[0].last >= last;
+    bool full =
+        first == base && last == base + 64 * size - 1 && part.range[0].first <= first && part.range[0].last >= last;
     for (uint32_t i = 0; i < 64; i++) {
         uint32_t from = base + i * size, to = from + size - 1, next = 0;
         if (to < first || from > last) continue;
@@ -146,7 +147,10 @@ uint32_t phi_utf8_automaton_add(struct utf8_automaton *a, const struct phi_gramm
     static const struct {
         unsigned lead, lead_last;
         uint32_t first, last;
-    } form[4] = {{0x00, 0x7f, 0, 0x7f}, {0xc0, 0xdf, 0x80, 0x7ff}, {0xe0, 0xef, 0x800, 0xffff}, {0xf0, 0xf4, 0x10000, 0x10ffff}};
+    } form[4] = {{0x00, 0x7f, 0, 0x7f},
+                 {0xc0, 0xdf, 0x80, 0x7ff},
+                 {0xe0, 0xef, 0x800, 0xffff},
+                 {0xf0, 0xf4, 0x10000, 0x10ffff}};
     struct span set = {range, n};
     struct utf8_arc arc[256];
     uint32_t n_arc = 0;

@@ -1,5 +1,5 @@
-/* The tokens as byte strings, and into how few of them a text can be cut. Knows the vocabulary only through the public
- * functions, and no rules. */
+/* The tokens as byte strings, and into how few of them a text can be cut. Knows the vocabulary only through the
+ * public functions, and no rules. */
 #include "grammar_parts.h"
 #include "memory.h"
 
@@ -56,7 +56,8 @@ bool phi_grammar_vocab_open(struct grammar_vocab *v, const phi_model *model) {
     for (int b = 255; b >= 0; b--) {
         if (!model) v->has[b] = true;
         v->has_all = v->has_all && v->has[b];
-        if (v->by_first[b] == 0 && (v->n_key == 0 || key_byte(&v->key[0], 0) != b)) v->by_first[b] = v->by_first[b + 1];
+        if (v->by_first[b] == 0 && (v->n_key == 0 || key_byte(&v->key[0], 0) != b))
+            v->by_first[b] = v->by_first[b + 1];
     }
     return true;
 }

@@ -9,7 +9,7 @@
  *     (temperature 0, or one candidate left) takes none. Chosen is the first candidate at which the sum of weights
  *     exceeds u * total.
  *
- * Steps, in llama.cpp's order:  bias - penalties - top_k - typical_p - top_p - min_p - temperature - draw
+ * Steps, in llama.cpp's order:  grammar - bias - penalties - top_k - typical_p - top_p - min_p - temperature - draw
  * The three in the middle look at probabilities at temperature 1. A logit of -infinity is no candidate. Opening
  * allocates, sampling does not.
  *
@@ -44,6 +44,7 @@ struct phi_sampler {
     struct change *change; /* [n_vocab]; NULL: no logit is changed, as `changed` */
     int32_t *changed;      /* [n_vocab], in no order: ids of the n_changed tokens whose logit is changed */
     int n_changed;
+    struct phi_grammar_state *grammar; /* NULL: none */
 };
 
 struct phi_sampler_options phi_sampler_options_default(void) {
@@ -150,6 +151,7 @@ static int open_parts(phi_sampler *s, phi_error *err) {
     }
     if (!status && o->n_logit_bias) status = add_biases(s, o->logit_bias, o->n_logit_bias, err);
     s->options.logit_bias = NULL; /* the caller's, who may free it now */
+    if (!status && o->grammar) status = phi_grammar_state_open(o->grammar, o->skip_space, &s->grammar, err);
     return status;
 }
 
@@ -190,6 +192,10 @@ int phi_sampler_forbid(phi_sampler *s, int32_t id, phi_error *err) {
     return PHI_OK;
 }
 
+struct phi_grammar_state *phi_sampler_grammar(phi_sampler *s) {
+    return s->grammar;
+}
+
 void phi_sampler_close(phi_sampler *s) {
     if (!s) return;
     phi_free(s->key);
@@ -198,6 +204,7 @@ void phi_sampler_close(phi_sampler *s) {
     phi_free(s->window);
     phi_free(s->change);
     phi_free(s->changed);
+    phi_grammar_state_close(s->grammar);
     phi_free(s);
 }
 
@@ -237,16 +244,18 @@ struct state_header {
 _Static_assert(sizeof(struct state_header) == STATE_HEADER, "the header has no holes");
 
 size_t phi_sampler_state(const phi_sampler *s, void *out, size_t cap) {
-    size_t n = (size_t)s->n_window, n_bytes = STATE_HEADER + n * 4;
+    size_t n = (size_t)s->n_window, n_grammar = s->grammar ? phi_grammar_state_save(s->grammar, NULL, 0) : 0;
+    size_t n_bytes = STATE_HEADER + n * 4 + n_grammar;
     if (cap < n_bytes) return n_bytes;
     struct state_header h = {
-        .n_vocab = (uint32_t)s->n_vocab, .has_window = s->window != NULL, .n_window = (uint32_t)n, .n_grammar = 0};
+        .n_vocab = (uint32_t)s->n_vocab, .has_window = s->window != NULL, .n_window = (uint32_t)n, .n_grammar = (uint32_t)n_grammar};
     memcpy(h.generator, s->state, sizeof h.generator);
     memcpy(out, &h, STATE_HEADER);
     for (int i = 0; i < s->n_window; i++) {
         int32_t id = window_token(s, i);
         memcpy((char *)out + STATE_HEADER + 4 * i, &id, 4);
     }
+    if (s->grammar) phi_grammar_state_save(s->grammar, (uint8_t *)out + STATE_HEADER + 4 * n, n_grammar);
     return n_bytes;
 }
 
@@ -258,8 +267,9 @@ static int check_state(const phi_sampler *s, const struct state_header *h, const
     if (rest != 4 * (uint64_t)h->n_window + h->n_grammar || h->has_window > 1 || (!h->has_window && h->n_window) ||
         !(h->generator[0] | h->generator[1] | h->generator[2] | h->generator[3])) /* which would stay zero */
         return phi_fail(err, PHI_USAGE, "the sampler's state is damaged");
-    if (h->n_grammar)
-        return phi_fail(err, PHI_USAGE, "the sampler's state holds the state of a grammar, and there is no grammar");
+    if (!h->n_grammar != !s->grammar)
+        return phi_fail(err, PHI_USAGE, "the sampler's state holds %s state of a grammar, and there is %s grammar",
+                        h->n_grammar ? "the" : "no", s->grammar ? "a" : "no");
     for (size_t i = 0; i < h->n_window; i++)
         if (load_u32(ids + 4 * i) >= h->n_vocab)
             return phi_fail(err, PHI_USAGE, "the sampler's state holds the token id %u; the vocabulary has %u tokens",
@@ -273,6 +283,7 @@ int phi_sampler_restore(phi_sampler *s, const void *state, size_t n_bytes, phi_e
     memcpy(&h, state, STATE_HEADER);
     const uint8_t *ids = (const uint8_t *)state + STATE_HEADER;
     int status = check_state(s, &h, ids, n_bytes - STATE_HEADER, err);
+    if (!status && s->grammar) status = phi_grammar_state_load(s->grammar, ids + 4 * (size_t)h.n_window, h.n_grammar, err);
     if (status) return status;
     memcpy(s->state, h.generator, sizeof s->state);
     if (!s->window || !h.has_window) return PHI_OK;
@@ -360,16 +371,18 @@ struct best {
     int n, k;
     bool every;  /* k is the vocabulary */
     float floor; /* logits below it are of no interest */
+    struct phi_grammar_state *grammar; /* asked only about what would be taken */
 };
 
 static void offer(struct best *b, int32_t id, float logit) {
     uint64_t key = key_of(logit, id);
-    if (logit == -INFINITY || logit < b->floor) return;
+    if (logit == -INFINITY || logit < b->floor || (b->n == b->k && key >= b->heap[0])) return;
+    if (b->grammar && !phi_grammar_state_allows(b->grammar, id)) return;
     if (b->n < b->k) {
         b->heap[b->n++] = key;
         if (b->n == b->k && !b->every)
             for (int i = b->n / 2 - 1; i >= 0; i--) sink(b->heap, b->n, i);
-    } else if (key < b->heap[0]) {
+    } else {
         b->heap[0] = key;
         sink(b->heap, b->n, 0);
     }
@@ -430,7 +443,7 @@ static void sort_keys(phi_sampler *s, int n) {
 /* The best k candidates, best first, into s->key; none with a logit below floor. Returns how many there are, or a
  * negative status. */
 static int select_best(phi_sampler *s, const float *logits, int k, float floor, phi_error *err) {
-    struct best b = {.heap = s->key, .k = k, .every = k == s->n_vocab, .floor = floor};
+    struct best b = {.heap = s->key, .k = k, .every = k == s->n_vocab, .floor = floor, .grammar = s->grammar};
     for (int i = 0; i < s->n_changed; i++) {
         int32_t id = s->changed[i];
         float logit = changed_logit(s, id, logits[id]);
@@ -446,7 +459,9 @@ static int select_best(phi_sampler *s, const float *logits, int k, float floor, 
             if (!s->change || !s->change[id].place) offer(&b, id, logits[id]);
         }
     }
-    if (b.n == 0) return phi_fail(err, PHI_FAILED, "no token has a finite logit");
+    if (b.n == 0)
+        return phi_fail(err, PHI_FAILED, "%s",
+                        s->grammar ? "no token that the grammar allows here has a finite logit" : "no token has a finite logit");
     sort_keys(s, b.n);
     return b.n;
 }
@@ -537,6 +552,7 @@ static int choose(phi_sampler *s, const float *logits, int32_t *id, phi_error *e
     }
     *id = key_id(s->key[i]);
     phi_sampler_accept(s, *id);
+    if (s->grammar) phi_grammar_state_accept(s->grammar, *id);
     return PHI_OK;
 }
 

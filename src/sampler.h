@@ -2,7 +2,7 @@
 #ifndef PHI_SRC_SAMPLER_H
 #define PHI_SRC_SAMPLER_H
 
-#include "error.h"
+#include "grammar.h"
 
 /* phi_sampler_open() for n_vocab (at least 1) logits. Without a model there are no stop tokens: ignore_eos has no
  * effect. */
@@ -10,6 +10,9 @@ int phi_sampler_new(int n_vocab, const struct phi_sampler_options *options, phi_
 
 /* The token id (in the vocabulary) is never chosen, as if its logit were -infinity. PHI_MEMORY. */
 int phi_sampler_forbid(phi_sampler *sampler, int32_t id, phi_error *err);
+
+/* Where its answer is in the grammar of its options; NULL: it has none. Owned by the sampler. */
+struct phi_grammar_state *phi_sampler_grammar(phi_sampler *sampler);
 
 /* What a sampler has gathered since it was opened, as bytes that a later process can go on from: the tokens that
  * follow are those that would have followed. Options are not part of it. Writes at most cap bytes to out and returns
@@ -26,7 +29,8 @@ size_t phi_sampler_state(const phi_sampler *sampler, void *out, size_t cap);
 
 /* Go on from a state; its bytes need not be trusted. A longer window than the options ask for loses its oldest ids; a
  * state without a window leaves the window as it is, so that a caller who resumes with other penalties can fill it by
- * phi_sampler_accept() first. PHI_USAGE: it is no state, or not of this vocabulary; the sampler is unchanged then. */
+ * phi_sampler_accept() first. PHI_USAGE: it is no state, or not of this vocabulary or grammar; the sampler is unchanged
+ * then. */
 int phi_sampler_restore(phi_sampler *sampler, const void *state, size_t n_bytes, phi_error *err);
 
 /* e^x for x <= 0, within 2 units in the last place and with the same bits on every machine: plain double arithmetic,

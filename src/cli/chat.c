@@ -1,6 +1,7 @@
 /* phi chat: a talk in the format of the model's family, on a terminal or over a pipe, or one turn of it (-st). stdout
  * gets the answers and nothing else; each ends with a newline. */
 #include "commands.h"
+#include "constraint.h"
 #include "slash.h"
 #include "stream.h"
 #include "terminal.h"
@@ -151,17 +152,21 @@ static int repl(struct cli_chat *chat, const struct cli_text *first) {
 int cli_chat(const struct cli_options *o) {
     struct cli_chat chat = {.o = *o};
     struct cli_text message = {NULL, 0}, system = {NULL, 0};
+    struct cli_constraint constraint;
     phi_model *model = NULL;
-    int status = read_system(o, &system);
+    int status = cli_constraint_read(o, &constraint);
+    if (!status) status = read_system(o, &system);
     if (!status) status = o->single_turn ? read_single(o, &message) : cli_prompt_read_own(o, "prompt file", &message);
     if (!status && o->no_stdin && !message.bytes)
         status = cli_fail(CLI_USAGE, "--no-stdin leaves no message: give -p TEXT or -f FILE");
     if (!status && !cli_interrupted()) status = cli_model_open(o, true, &chat.file, &model);
+    if (!status && model) status = cli_constraint_open(&constraint, &chat.o, model);
     if (!status && model) status = cli_conversation_open(&chat.c, &chat.o, model, &system);
     if (!status && model && !cli_interrupted())
         status = o->single_turn ? single(&chat, &message) : repl(&chat, &message);
     cli_input_close(&chat.in);
     cli_conversation_close(&chat.c);
+    cli_constraint_close(&constraint);
     cli_texts_cut(&chat.o.stop, 0);
     cli_texts_cut(&chat.o.logit_bias, 0);
     cli_text_free(&chat.attached);

@@ -250,11 +250,13 @@ static int generate(struct cli_conversation *c, struct answer *a, phi_sampler *s
 /* Answer the last turn, whose message's ids are in place and whose answer is empty. */
 static int answer(struct cli_conversation *c) {
     struct answer a = {.c = c};
+    struct cli_options with = *c->o;
     phi_sampler *sampler = NULL;
     size_t past = phi_session_n_past(c->session);
+    with.sampler.skip_space = c->skip_space;
     c->turn[c->n_turn - 1].hidden = 0;
     c->last = (struct cli_statistics){.n_ctx = c->n_ctx, .seed = c->seed, .load_seconds = cli_seconds()};
-    int status = cli_sampler_open(c->o, c->model, c->n_ctx, answer_seed(c), &sampler);
+    int status = cli_sampler_open(&with, c->model, c->n_ctx, answer_seed(c), &sampler);
     for (size_t i = 0; !status && i < past; i++) phi_sampler_accept(sampler, c->ids[i]);
     if (!status) status = cli_stream_open(&a.stream, c->o, c->model, c->wraps);
     a.stream.skip_space = c->skip_space;
@@ -279,7 +281,9 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
     turn.answer = c->n_id += n_ids;
     c->turn[c->n_turn++] = turn;
     if (c->o->verbose_prompt) cli_show_tokens(c->model, c->ids + turn.begin, n_ids);
-    return answer(c);
+    status = answer(c);
+    if (status == CLI_CONTEXT) cli_conversation_undo(c, 1); /* a grammar's shortest answer does not fit */
+    return status;
 }
 
 int cli_conversation_again(struct cli_conversation *c) {
