@@ -1,5 +1,6 @@
 /* The program: prepare the process, read the options, run the command, end with its exit code. The only exit(). */
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "cli/storage.h"
 
 #include <fcntl.h>
@@ -26,6 +27,7 @@ static int run(int argc, char **argv) {
     if (status) return status;
     if (options.help || options.help_all) return cli_help(&options, options.help_all);
     if (options.version) return cli_putf("phi %s\n", phi_version());
+    cli_events_set(options.json);
     return commands[options.command](&options);
 }
 
@@ -34,6 +36,7 @@ int main(int argc, char **argv) {
     open_missing_descriptors();
     cli_signals_init();
     int status = run(argc, argv);
+    if (!cli_interrupted()) cli_events_error(status);
     int written = cli_flush();
     cli_storage_check();
     cli_signals_obey();

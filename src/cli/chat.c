@@ -1,6 +1,7 @@
 /* phi chat: a talk in the format of the model's family, on a terminal or over a pipe, or one turn of it (-st). stdout
  * gets the answers and nothing else; each ends with a newline. */
 #include "commands.h"
+#include "events.h"
 #include "constraint.h"
 #include "slash.h"
 #include "stream.h"
@@ -105,9 +106,14 @@ static int talk(struct cli_chat *chat) {
     return first_error ? first_error : chat->cut_short ? CLI_FAILED : CLI_OK;
 }
 
-static void greet(const struct cli_chat *chat) {
+static void announce(const struct cli_chat *chat) {
     cli_model_announce(&chat->file);
     if (chat->o.verbose) cli_describe(&chat->o, chat->c.session);
+    cli_events_load(chat->file.path, chat->c.session, chat->c.seed);
+}
+
+static void greet(const struct cli_chat *chat) {
+    announce(chat);
     if (chat->in.terminal && !cli_quiet())
         cli_note("type a message%s; /help lists the commands, Ctrl-D leaves",
                  chat->o.multiline ? " and end it with a backslash" : "");
@@ -116,8 +122,7 @@ static void greet(const struct cli_chat *chat) {
 /* One turn: without a message from the options, a line of the terminal. */
 static int single(struct cli_chat *chat, struct cli_text *message) {
     enum cli_input_event event = CLI_INPUT_TEXT;
-    cli_model_announce(&chat->file);
-    if (chat->o.verbose) cli_describe(&chat->o, chat->c.session);
+    announce(chat);
     if (!message->bytes) {
         int status = cli_input_open(&chat->in, &chat->o, NULL);
         if (!status) event = cli_input_read(&chat->in, "", message);

@@ -28,6 +28,7 @@ bool cli_quiet(void);                             /* no notes */
 int cli_fail(int status, const char *fmt, ...) PHI_PRINTF(2, 3);
 /* The same with the library's sentence; status is a phi_status. Returns the exit code. */
 int cli_fail_with(int status, const phi_error *err);
+const char *cli_last_error(void); /* the last such sentence, cut to 511 bytes; "" */
 void cli_warn(const char *fmt, ...) PHI_PRINTF(1, 2); /* "phi: warning: ..." */
 void cli_note(const char *fmt, ...) PHI_PRINTF(1, 2); /* "phi: ..." */
 

@@ -2,6 +2,7 @@
  * slash.c); the formats of messages are the library's. Taking a turn back leaves exactly the state before it: the ids
  * are cut, the session rewinds, and each answer draws from a generator of its own. */
 #include "conversation.h"
+#include "events.h"
 #include "model_file.h"
 #include "sampling.h"
 #include "stream.h"
@@ -260,7 +261,11 @@ static int answer(struct cli_conversation *c) {
     for (size_t i = 0; !status && i < past; i++) phi_sampler_accept(sampler, c->ids[i]);
     if (!status) status = cli_stream_open(&a.stream, c->o, c->model, c->wraps);
     a.stream.skip_space = c->skip_space;
+    a.stream.session = c->session;
+    cli_events_begin(c->n_turn);
     if (!status) status = generate(c, &a, sampler, past);
+    c->last.failed = status != CLI_OK;
+    cli_events_done(&c->last);
     if (a.stream.stop.found) take_back_stop_text(c, a.stream.stop.n_dropped);
     cli_stream_close(&a.stream);
     phi_sampler_close(sampler);
@@ -271,7 +276,12 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
     struct cli_turn turn = {.attempt = 0};
     size_t n_ids = 0;
     int status = make_room(c, text, n, &n_ids);
-    if (status) return status;
+    if (status) {
+        struct cli_statistics none = {.result.reason = PHI_STOP_CONTEXT, .failed = !c->ended};
+        cli_events_begin(c->n_turn + 1);
+        cli_events_done(&none);
+        return status;
+    }
     turn.message.bytes = phi_alloc(n + 1, 1);
     if (!turn.message.bytes) return no_memory();
     if (n) memcpy(turn.message.bytes, text, n);

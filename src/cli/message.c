@@ -11,6 +11,7 @@
 
 static int verbosity = CLI_NOTES, color = CLI_COLOR_AUTO;
 static bool no_progress;
+static char last_error[512];
 static size_t progress_width; /* characters of the progress line on the screen now */
 
 int cli_set_verbosity(int most) {
@@ -89,9 +90,16 @@ static void say(const char *prefix, const char *code, const char *fmt, va_list a
 int cli_fail(int status, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
+    vsnprintf(last_error, sizeof last_error, fmt, args);
+    va_end(args);
+    va_start(args, fmt);
     say("phi: error: ", "1;31", fmt, args);
     va_end(args);
     return status;
+}
+
+const char *cli_last_error(void) {
+    return last_error;
 }
 
 int cli_fail_with(int status, const phi_error *err) {

@@ -56,6 +56,7 @@ struct cli_options {
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
     int ignore_eos, check_tensors, fail_on_length, special, raw, multiline;
     int context_shift, keep; /* keep: -1 is all of the prompt */
+    int json;
     int single_turn, conversation, no_conversation, no_history, simple_io;
     int on_overflow; /* enum cli_overflow */
     int color;       /* enum cli_color */

@@ -2,6 +2,7 @@
  * stderr. */
 #include "commands.h"
 #include "constraint.h"
+#include "events.h"
 #include "model_file.h"
 #include "prompt.h"
 #include "sampling.h"
@@ -108,15 +109,17 @@ static int answer(const struct cli_options *o, const phi_model *model, phi_sessi
                   const struct cli_prompt *prompt, struct cli_statistics *s) {
     struct answer a = {.o = o, .session = session, .ids = ids, .n_id = n, .n_keep = count_kept(o, model, ids, n)};
     phi_sampler *sampler = NULL;
-    s->seed = cli_choose_seed(o->seed);
+    cli_events_begin(0);
     int status = cli_sampler_open(o, model, s->n_ctx, s->seed, &sampler);
     if (!status) status = cli_stream_open(&a.stream, o, model, false);
+    a.stream.session = session;
     if (!status && o->display_prompt) cli_stream_show_prompt(&a.stream, prompt->text.bytes, prompt->text.n);
     if (!status) status = generate(&a, sampler, s);
     cli_stream_finish(&a.stream, s->result.stop_id);
     if (cli_output_is_terminal()) cli_stream_end_line(&a.stream);
     s->stopped = a.stream.stop.found;
-    s->failed = status == CLI_FAILED;
+    s->failed = status != CLI_OK;
+    cli_events_done(s);
     s->n_past = phi_session_n_past(session);
     cli_stream_close(&a.stream);
     phi_sampler_close(sampler);
@@ -164,9 +167,11 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     if (o->verbose) cli_describe(o, session);
     if (o->verbose_prompt) cli_show_tokens(model, ids, n);
     s.load_seconds = cli_seconds();
+    s.seed = cli_choose_seed(o->seed);
+    cli_events_load(file->path, session, s.seed);
     status = answer(o, model, session, ids, n, prompt, &s);
     s.total_seconds = cli_seconds();
-    if ((!status || s.failed) && !o->no_perf) cli_statistics_print(&s);
+    if ((!status || status == CLI_FAILED) && !o->no_perf) cli_statistics_print(&s);
     if (!status) status = cli_stop_status(o, &s);
 out:
     phi_session_close(session);

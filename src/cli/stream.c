@@ -1,6 +1,7 @@
 /* The answer on its way to stdout, token by token, and what is said about it on stderr meanwhile. Used by run and
  * chat; knows neither prompts nor conversations. */
 #include "stream.h"
+#include "events.h"
 #include "../io.h"
 
 #include <fcntl.h>
@@ -29,6 +30,10 @@ int cli_stream_put(struct cli_stream *s, const char *bytes, size_t n) {
         if (bytes[0] == ' ') bytes++, n--;
     }
     if (n == 0) return CLI_OK;
+    if (cli_events_on()) {
+        cli_events_text(bytes, n);
+        return cli_output_status();
+    }
     s->last = bytes[n - 1];
     if (s->wraps)
         cli_wrap_put(&s->wrap, bytes, n);
@@ -40,6 +45,7 @@ int cli_stream_put(struct cli_stream *s, const char *bytes, size_t n) {
 }
 
 void cli_stream_show_prompt(struct cli_stream *s, const char *bytes, size_t n) {
+    if (cli_events_on()) return;
     const char *on = cli_color(STDOUT_FILENO, "33"), *off = cli_color(STDOUT_FILENO, "0");
     cli_put(on, strlen(on));
     cli_stream_put(s, bytes, n);
@@ -71,6 +77,13 @@ int cli_stream_token(void *user, int32_t id, const char *bytes, size_t n_bytes) 
     struct cli_stream *s = user;
     char joined[ROOM + 4];
     if (s->stop.found) return 1;
+    if (id >= 0) {
+        size_t n_raw;
+        (void)phi_token_bytes(s->model, id, false, &n_raw);
+        s->n_raw += n_raw;
+        s->n_whole += n_bytes;
+        cli_events_token(s->model, id, phi_session_logits(s->session));
+    }
     if (s->special && id >= 0 && n_bytes == 0) {
         size_t n_text;
         (void)phi_token_bytes(s->model, id, false, &n_text);
@@ -81,7 +94,9 @@ int cli_stream_token(void *user, int32_t id, const char *bytes, size_t n_bytes) 
         n_bytes = phi_utf8_feed(&s->whole, bytes, n_bytes, joined);
         bytes = joined;
     }
-    return put_answer(s, bytes, n_bytes) || s->stop.found || cli_interrupted();
+    int stop = put_answer(s, bytes, n_bytes) || s->stop.found || cli_interrupted();
+    if (s->n_raw == s->n_whole && s->stop.n_held == 0) cli_events_end_token();
+    return stop;
 }
 
 void cli_stream_finish(struct cli_stream *s, int32_t stop_id) {
@@ -91,14 +106,16 @@ void cli_stream_finish(struct cli_stream *s, int32_t stop_id) {
     if (s->stop.found) return;
     struct cli_stop_ready ready = cli_stop_flush(&s->stop);
     cli_stream_put(s, ready.held, ready.n_held);
-    if (!s->special || stop_id < 0) return;
-    const char *text = phi_token_bytes(s->model, stop_id, true, &n);
-    cli_stream_put(s, text, n);
+    if (s->special && stop_id >= 0) {
+        const char *text = phi_token_bytes(s->model, stop_id, true, &n);
+        cli_stream_put(s, text, n);
+    }
 }
 
 int cli_stream_progress(void *user, size_t done, size_t total) {
     struct cli_stream *s = user;
     double now = cli_seconds(), spent = now - s->began;
+    cli_events_prefill(done, total);
     if (done >= total) {
         cli_progress("");
     } else if (spent > 1 && now - s->last_shown > 0.1) {
@@ -127,7 +144,7 @@ uint32_t cli_choose_seed(int64_t wanted) {
 }
 
 void cli_stream_end_line(struct cli_stream *s) {
-    if (s->last != '\n') cli_put("\n", 1);
+    if (!cli_events_on() && s->last != '\n') cli_put("\n", 1);
     s->last = '\n';
 }
 

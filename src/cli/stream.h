@@ -8,6 +8,7 @@
 
 struct cli_stream {
     const phi_model *model;
+    const phi_session *session; /* whose logits the tokens are chosen from; set by the caller */
     bool terminal;         /* stdout is one: control characters are shown, not sent */
     bool wraps;            /* and rows are broken between words */
     bool skip_space;       /* drop one space at the beginning */
@@ -16,6 +17,7 @@ struct cli_stream {
     struct phi_utf8 whole; /* an incomplete character that phi_generate() handed out at its end */
     struct cli_wrap wrap;
     char last;                /* the last byte put out */
+    size_t n_raw, n_whole;    /* bytes of the tokens so far, and of the characters that they completed */
     double began, last_shown; /* of the prompt's evaluation, for the progress line */
 };
 
