@@ -28,11 +28,11 @@ events_are "$load" '{"event":"prefill","done":2,"total":3}' '{"event":"prefill",
 run 0 -q -p 'x' --json -s 1 --grammar 'root ::= "é"' --temp 0
 out_has '"bytes":[195],'; out_has ',"text":""}'; out_has ',"text":"é"}'; out_has '"reason":"eos"'
 run 0 chat -q --json -s 1 -st --temp 0 -r love -p 'I have a duck called Jack.'
-events_are "$load" '{"event":"prefill","turn":1,"done":10,"total":10}' \
+events_are "$load" '{"event":"prefill","turn":1,"done":11,"total":11}' \
     '{"event":"token","turn":1,"i":0,"id":740,"bytes":[32,74,97,99,107],"logprob":P,"ms":T,"text":"Jack"}' \
     '{"event":"token","turn":1,"i":1,"id":1198,"bytes":[32,115,111,117,110,100,115],"logprob":P,"ms":T,"text":" sounds"}' \
     '{"event":"token","turn":1,"i":2,"id":1197,"bytes":[32,108,111,118,101,108,121],"logprob":P,"ms":T,"text":" "}' \
-    '{"event":"done","turn":1,"reason":"stop","n_prompt":10,"n_gen":3,'"$end"
+    '{"event":"done","turn":1,"reason":"stop","n_prompt":11,"n_gen":3,'"$end"
 
 # Failures: the last event and the error line; usage errors have only the line.
 run 5 -q -p 'Once upon a time' -c 3 --json; err_has 'the prompt has 5 tokens'
@@ -47,6 +47,6 @@ input=$dir/in
 run 5 chat -q --json -s 1 --temp 0 -c 100
 if [ "$(grep -c '"event":"load"' "$dir/out")" = 1 ] && [ "$(grep -c '"event":"done"' "$dir/out")" = 3 ]; then pass; else fail "one load, three dones"; fi
 out_has '"event":"done","turn":2,"reason":"error"'
-if tail -n 1 "$dir/out" | grep -q '^{"event":"error","code":5,"message":"the message needs'; then pass; else fail "the error is not the last event"; fi
+if tail -n 1 "$dir/out" | grep -q '^{"event":"error","code":5,"message":"turn needs'; then pass; else fail "the error is not the last event"; fi
 
 check_done check_cli_json.sh
