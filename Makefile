@@ -89,6 +89,11 @@ libphi.a: $(LIB_OBJ)
 	rm -f $@
 	$(AR) rcs $@ $(LIB_OBJ)
 
+# The command line without its main(), for tests of its parts.
+$(B)/cli.a: $(CLI_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $(filter-out $(B)/main.o,$(CLI_OBJ))
+
 # The levels that this compiler can build, and their flags: from isa.def.
 $(B)/isa.mk: src/kernels/isa.def tools/probe-isa.sh $(B)/config
 	$(SHELL) tools/probe-isa.sh '$(CC)' $(ARCH) $(B)
@@ -117,9 +122,9 @@ $(B)/kernels/reference.level.o: src/kernels/reference.c $(B)/config $(B)/isa.mk
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(FLAGS_$(firstword $(LEVELS))) -DPHI_REFERENCE=phi_reference_level -MMD -MP -c -o $@ $<
 
-$(B)/tests/%: tests/%.c libphi.a $(B)/config
+$(B)/tests/%: tests/%.c $(B)/cli.a libphi.a $(B)/config
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LINK) -MMD -MP -o $@ $< libphi.a $(LIBS)
+	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LINK) -MMD -MP -o $@ $< $(B)/cli.a libphi.a $(LIBS)
 
 $(B)/tools/%: tools/%.c libphi.a $(B)/config
 	@mkdir -p $(@D)

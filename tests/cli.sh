@@ -8,8 +8,8 @@ case $dir in /*) full=$dir ;; *) full=$top/$dir ;; esac
 demo=models/demo.gguf
 program=./phi
 unset PHI_MODEL
-LC_ALL=C
-export LC_ALL
+LC_ALL=C XDG_STATE_HOME=$full/state
+export LC_ALL XDG_STATE_HOME
 rm -rf "$dir"
 mkdir -p "$dir"
 : > "$dir/empty"

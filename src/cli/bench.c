@@ -4,6 +4,7 @@
 #include "bench.h"
 #include "commands.h"
 #include "model_file.h"
+#include "sandbox.h"
 #include "synthetic_model.h"
 #include "tune.h"
 #include "../cores.h"
@@ -325,16 +326,25 @@ static int measure_model(struct bench *b, const char *name) {
     return status ? status : run_tests(b);
 }
 
+/* The model, and the earlier results: whatever is written is opened first, whatever is parsed comes behind the sandbox. */
+static int open_all(const struct cli_options *o, struct bench *b, struct cli_model_file *file, phi_model **model) {
+    struct cli_synthetic_file noise = {.fd = -1};
+    int status = o->bench_tune ? cli_tune_open(&b->tune_fd) : CLI_OK;
+    if (!status && o->bench_synthetic) status = cli_synthetic_create(&noise);
+    if (!status && !noise.temporary) status = cli_sandbox_enter(o, NULL);
+    if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b->bases);
+    if (!status && !o->bench_synthetic && !cli_interrupted()) status = cli_model_open(o, true, file, model);
+    if (!status && o->bench_synthetic) status = cli_synthetic_open(&noise, o->bench_synthetic, model);
+    cli_synthetic_close(&noise);
+    return status ? status : cli_sandbox_enter(o, NULL);
+}
+
 int cli_bench(const struct cli_options *o) {
     struct cli_model_file file = {.why = ""};
     struct bench b = {.o = o, .tune_fd = -1, .output = {{.format = BENCH_MD}, {.format = BENCH_NONE, .to_stderr = true}}};
     phi_model *model = NULL;
     int status = check_options(o, &b);
-    if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b.bases);
-    if (!status && o->bench_tune) status = cli_tune_open(&b.tune_fd);
-    if (!status && !cli_interrupted())
-        status = o->bench_synthetic ? cli_synthetic_open(o->bench_synthetic, &model)
-                                    : cli_model_open(o, true, &file, &model);
+    if (!status) status = open_all(o, &b, &file, &model);
     if (!status && model) {
         if (!o->bench_synthetic) cli_model_announce(&file);
         b.model = model;

@@ -3,7 +3,9 @@
 #include "commands.h"
 #include "events.h"
 #include "constraint.h"
+#include "sandbox.h"
 #include "slash.h"
+#include "state.h"
 #include "stream.h"
 #include "terminal.h"
 #include "../memory.h"
@@ -124,7 +126,7 @@ static int single(struct cli_chat *chat, struct cli_text *message) {
     enum cli_input_event event = CLI_INPUT_TEXT;
     announce(chat);
     if (!message->bytes) {
-        int status = cli_input_open(&chat->in, &chat->o, NULL);
+        int status = cli_input_open(&chat->in, &chat->o, &chat->history, NULL);
         if (!status) event = cli_input_read(&chat->in, "", message);
         cli_input_close(&chat->in);
         if (status || event == CLI_INPUT_FAILED) return status ? status : CLI_FAILED;
@@ -139,7 +141,7 @@ static int single(struct cli_chat *chat, struct cli_text *message) {
 }
 
 static int repl(struct cli_chat *chat, const struct cli_text *first) {
-    int status = cli_input_open(&chat->in, &chat->o, cli_slash_words);
+    int status = cli_input_open(&chat->in, &chat->o, &chat->history, cli_slash_words);
     if (status) return status;
     if (chat->in.terminal) cli_signals_keep_interrupt();
     chat->c.wraps = chat->in.editor != NULL; /* a terminal that knows how to erase */
@@ -154,12 +156,28 @@ static int repl(struct cli_chat *chat, const struct cli_text *first) {
     return chat->in.terminal ? later : status ? status : later;
 }
 
+/* Open what is written later, then give up opening more. /save may make files in one folder; it has to exist by then,
+ * so a talk of more than one turn makes it, whether anything will be saved or not. */
+static int enter_sandbox(struct cli_chat *chat) {
+    const struct cli_options *o = &chat->o;
+    bool message_given = o->prompt || o->file || o->binary_file;
+    bool edits = isatty(STDIN_FILENO) && !o->simple_io && !o->no_stdin && !(o->single_turn && message_given);
+    if (edits) cli_history_open(&chat->history, o->no_history);
+    char *folder = o->single_turn || o->sandbox == 0 ? NULL : cli_state_path("sessions/");
+    if (folder) cli_state_make_folders(folder);
+    int status = cli_sandbox_enter(o, folder);
+    phi_free(folder);
+    cli_history_read(&chat->history);
+    return status;
+}
+
 int cli_chat(const struct cli_options *o) {
-    struct cli_chat chat = {.o = *o};
+    struct cli_chat chat = {.o = *o, .history.fd = -1};
     struct cli_text message = {NULL, 0}, system = {NULL, 0};
-    struct cli_constraint constraint;
+    struct cli_constraint constraint = {{NULL, 0}, NULL};
     phi_model *model = NULL;
-    int status = cli_constraint_read(o, &constraint);
+    int status = enter_sandbox(&chat);
+    if (!status) status = cli_constraint_read(o, &constraint);
     if (!status) status = read_system(o, &system);
     if (!status) status = o->single_turn ? read_single(o, &message) : cli_prompt_read_own(o, "prompt file", &message);
     if (!status && o->no_stdin && !message.bytes)
@@ -170,6 +188,7 @@ int cli_chat(const struct cli_options *o) {
     if (!status && model && !cli_interrupted())
         status = o->single_turn ? single(&chat, &message) : repl(&chat, &message);
     cli_input_close(&chat.in);
+    cli_history_close(&chat.history);
     cli_conversation_close(&chat.c);
     cli_constraint_close(&constraint);
     cli_texts_cut(&chat.o.stop, 0);

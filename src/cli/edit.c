@@ -39,7 +39,7 @@ enum {
 struct cli_editor {
     struct cli_keys keys;
     struct cli_view view;
-    struct cli_history history;
+    struct cli_history *history;
     const char *const *completions;
     const char *prompt, *right;
     char *text; /* being edited */
@@ -50,17 +50,16 @@ struct cli_editor {
     bool failed; /* no memory */
 };
 
-int cli_editor_open(struct cli_editor **out, bool no_history, const char *const *completions) {
+int cli_editor_open(struct cli_editor **out, struct cli_history *history, const char *const *completions) {
     *out = phi_alloc(1, sizeof **out);
     if (!*out) return cli_fail(CLI_MEMORY, "not enough memory for the line editor");
     (*out)->completions = completions;
-    cli_history_open(&(*out)->history, no_history);
+    (*out)->history = history;
     return CLI_OK;
 }
 
 void cli_editor_close(struct cli_editor *e) {
     if (!e) return;
-    cli_history_close(&e->history);
     cli_view_close(&e->view);
     cli_text_free(&e->draft);
     cli_text_free(&e->killed);
@@ -69,11 +68,11 @@ void cli_editor_close(struct cli_editor *e) {
 }
 
 void cli_editor_keep_history(struct cli_editor *e, bool keep) {
-    e->history.off = !keep;
+    e->history->off = !keep;
 }
 
 void cli_editor_forget(struct cli_editor *e) {
-    cli_history_erase(&e->history);
+    cli_history_erase(e->history);
 }
 
 /* ---- The text -------------------------------------------------------------------------------------------------- */
@@ -172,11 +171,11 @@ static bool move_line(struct cli_editor *e, bool up) {
 /* ---- History --------------------------------------------------------------------------------------------------- */
 
 static void browse(struct cli_editor *e, bool back) {
-    size_t n = e->history.n;
+    size_t n = e->history->n;
     if (back ? e->browsing == 0 : e->browsing >= n) return;
     if (e->browsing >= n) e->failed |= !copy(&e->draft, e->text, e->n);
     e->browsing = back ? e->browsing - 1 : e->browsing + 1;
-    const struct cli_text *t = e->browsing < n ? &e->history.entry[e->browsing] : &e->draft;
+    const struct cli_text *t = e->browsing < n ? &e->history->entry[e->browsing] : &e->draft;
     set_text(e, t->bytes, t->n);
 }
 
@@ -196,7 +195,7 @@ static size_t find_back(const struct cli_history *h, size_t before, const char *
 /* Ctrl-R. Returns the key that ended it, to be done next; CLI_KEY_NONE: nothing. */
 static int search(struct cli_editor *e) {
     char part[128], prompt[192];
-    size_t n = 0, found = e->history.n;
+    size_t n = 0, found = e->history->n;
     struct cli_text before = {NULL, 0};
     e->failed |= !copy(&before, e->text, e->n);
     int key;
@@ -204,8 +203,8 @@ static int search(struct cli_editor *e) {
         snprintf(prompt, sizeof prompt, "(search '%.*s') ", (int)n, part);
         cli_view_draw(&e->view, prompt, "", e->text, e->n, e->at);
         key = cli_keys_next(&e->keys);
-        size_t from = e->history.n;
-        if (key == CTRL_R && found < e->history.n) {
+        size_t from = e->history->n;
+        if (key == CTRL_R && found < e->history->n) {
             from = found;
         } else if ((key == BACKSPACE || key == CTRL_H) && n > 0) {
             while (n > 0 && ((unsigned char)part[--n] & 0xc0) == 0x80) continue;
@@ -214,16 +213,16 @@ static int search(struct cli_editor *e) {
         } else if (key != CTRL_R && key != CLI_KEY_RESIZED) {
             break;
         }
-        size_t next = n > 0 ? find_back(&e->history, from, part, n) : e->history.n;
-        if (next < e->history.n) {
+        size_t next = n > 0 ? find_back(e->history, from, part, n) : e->history->n;
+        if (next < e->history->n) {
             found = next;
-            set_text(e, e->history.entry[found].bytes, e->history.entry[found].n);
+            set_text(e, e->history->entry[found].bytes, e->history->entry[found].n);
         }
     }
     bool cancel = key == CTRL_C || key == CTRL_G;
     if (cancel)
         set_text(e, before.bytes ? before.bytes : "", before.n);
-    else if (found < e->history.n)
+    else if (found < e->history->n)
         e->browsing = found;
     cli_text_free(&before);
     return cancel ? CLI_KEY_NONE : key;
@@ -340,7 +339,7 @@ static enum cli_input_event do_key(struct cli_editor *e, int key, bool *done) {
     case CTRL_C:
         if (e->n == 0) return CLI_INPUT_INTERRUPT;
         erase_key(e, key);
-        e->browsing = e->history.n;
+        e->browsing = e->history->n;
         break;
     case CTRL_D:
         if (e->n == 0) return CLI_INPUT_END;
@@ -372,7 +371,7 @@ enum cli_input_event cli_editor_line(struct cli_editor *e, const char *prompt, c
     e->prompt = prompt;
     e->right = right;
     e->failed = false;
-    e->browsing = e->history.n;
+    e->browsing = e->history->n;
     set_text(e, text->bytes ? text->bytes : "", text->n);
     cli_terminal_set_editing(true);
     cli_terminal_write("\x1b[?2004h", 8); /* pastes come in brackets */
@@ -388,7 +387,7 @@ enum cli_input_event cli_editor_line(struct cli_editor *e, const char *prompt, c
     cli_terminal_write("\x1b[?2004l", 8);
     cli_terminal_set_editing(false);
     if (event == CLI_INPUT_TEXT && !e->failed) {
-        cli_history_add(&e->history, e->text ? e->text : "", e->n);
+        cli_history_add(e->history, e->text ? e->text : "", e->n);
         e->failed = !copy(text, e->text ? e->text : "", e->n);
     }
     if (!e->failed) return event;

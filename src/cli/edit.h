@@ -4,8 +4,8 @@
 
 #include "input.h"
 
-/* completions: see cli_input_open(). CLI_OK or CLI_MEMORY. */
-int cli_editor_open(struct cli_editor **out, bool no_history, const char *const *completions);
+/* history: stays the caller's. completions: see cli_input_open(). CLI_OK or CLI_MEMORY. */
+int cli_editor_open(struct cli_editor **out, struct cli_history *history, const char *const *completions);
 void cli_editor_close(struct cli_editor *e); /* NULL is fine */
 
 /* Let the user edit *text (which may be empty) until Enter. A paste is one text, whatever lines it has. Keys typed

@@ -1,16 +1,15 @@
 /* History. One line of the file is one message, in which \n stands for a newline and \\ for a backslash; lines are
  * only appended, each by one write, so that several chats can share the file. It belongs to its user alone (0600). */
 #include "history.h"
+#include "state.h"
 #include "../io.h"
 #include "../memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { MAX_ENTRY = 1000, MAX_BYTES = 1 << 20 }; /* read back: the last ones */
 
@@ -41,25 +40,6 @@ static bool remember(struct cli_history *h, const char *text, size_t n) {
 
 /* ---- The file -------------------------------------------------------------------------------------------------- */
 
-static char *choose_path(void) {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    bool own = state && state[0] == '/';
-    if (!own && (!home || home[0] != '/')) return NULL;
-    size_t room = strlen(own ? state : home) + 64;
-    char *path = phi_alloc(room, 1);
-    if (path) snprintf(path, room, "%s%s/phi/history", own ? state : home, own ? "" : "/.local/state");
-    return path;
-}
-
-/* The directories above the file; those that are new belong to the user alone. */
-static void make_directories(char *path) {
-    for (char *at = path + 1; (at = strchr(at, '/')); at++) {
-        *at = 0;
-        (void)phi_io_mkdir(path, 0700); /* what stands in the way shows when the file is opened */
-        *at = '/';
-    }
-}
-
 static void read_line(struct cli_history *h, const char *line, size_t n, char *plain) {
     size_t out = 0;
     for (size_t i = 0; i < n; i++) {
@@ -70,25 +50,41 @@ static void read_line(struct cli_history *h, const char *line, size_t n, char *p
     if (out) (void)remember(h, plain, out);
 }
 
+/* The file stays open for appending: later the sandbox lets nothing be opened for writing. One that can only be read is read. */
+static void open_file(struct cli_history *h) {
+    char *path = cli_state_path("history");
+    if (!path) return;
+    cli_state_make_folders(path);
+    h->fd = phi_io_open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600);
+    if (h->fd < 0) h->fd = phi_io_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    phi_free(path);
+}
+
+static void close_file(struct cli_history *h) {
+    if (h->fd >= 0) phi_io_close(h->fd);
+    h->fd = -1;
+}
+
 static void read_file(struct cli_history *h) {
-    int fd = phi_io_open(h->path, O_RDONLY | O_NONBLOCK, 0);
     struct stat status;
-    char *bytes = fd >= 0 ? phi_alloc(2 * (size_t)MAX_BYTES, 1) : NULL;
-    if (bytes && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
-        off_t from = status.st_size > MAX_BYTES ? status.st_size - MAX_BYTES : 0;
-        ssize_t got = phi_io_pread_all(fd, bytes, MAX_BYTES, (uint64_t)from);
-        size_t n = got > 0 ? (size_t)got : 0, at = 0;
-        if (from > 0) /* the first line is cut */
-            while (at < n && bytes[at++] != '\n') continue;
-        while (at < n) {
-            const char *end = memchr(bytes + at, '\n', n - at);
-            if (!end) break;
-            read_line(h, bytes + at, (size_t)(end - bytes) - at, bytes + MAX_BYTES);
-            at = (size_t)(end - bytes) + 1;
-        }
+    if (fstat(h->fd, &status) || !S_ISREG(status.st_mode)) {
+        close_file(h);
+        return;
+    }
+    char *bytes = phi_alloc(2 * (size_t)MAX_BYTES, 1);
+    if (!bytes) return;
+    off_t from = status.st_size > MAX_BYTES ? status.st_size - MAX_BYTES : 0;
+    ssize_t got = phi_io_pread_all(h->fd, bytes, MAX_BYTES, (uint64_t)from);
+    size_t n = got > 0 ? (size_t)got : 0, at = 0;
+    if (from > 0) /* the first line is cut */
+        while (at < n && bytes[at++] != '\n') continue;
+    while (at < n) {
+        const char *end = memchr(bytes + at, '\n', n - at);
+        if (!end) break;
+        read_line(h, bytes + at, (size_t)(end - bytes) - at, bytes + MAX_BYTES);
+        at = (size_t)(end - bytes) + 1;
     }
     phi_free(bytes);
-    if (fd >= 0) phi_io_close(fd);
 }
 
 static void append_line(struct cli_history *h, const char *text, size_t n) {
@@ -100,12 +96,7 @@ static void append_line(struct cli_history *h, const char *text, size_t n) {
         line[out++] = text[i] == '\n' ? 'n' : text[i];
     }
     line[out++] = '\n';
-    make_directories(h->path);
-    int fd = phi_io_open(h->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
-    if (fd >= 0) {
-        (void)cli_write_all(fd, line, out);
-        phi_io_close(fd);
-    }
+    (void)cli_write_all(h->fd, line, out);
     phi_free(line);
 }
 
@@ -113,27 +104,28 @@ static void append_line(struct cli_history *h, const char *text, size_t n) {
 
 void cli_history_open(struct cli_history *h, bool off) {
     const char *no = getenv("PHI_NOHISTORY");
-    *h = (struct cli_history){.off = off || (no && *no && strcmp(no, "0") != 0)};
-    if (h->off) return;
-    h->path = choose_path();
-    if (h->path) read_file(h);
+    *h = (struct cli_history){.fd = -1, .off = off || (no && *no && strcmp(no, "0") != 0)};
+    if (!h->off) open_file(h);
+}
+
+void cli_history_read(struct cli_history *h) {
+    if (h->fd >= 0) read_file(h);
 }
 
 void cli_history_close(struct cli_history *h) {
     forget_entries(h);
     phi_free(h->entry);
-    phi_free(h->path);
-    *h = (struct cli_history){0};
+    close_file(h);
+    *h = (struct cli_history){.fd = -1};
 }
 
 void cli_history_add(struct cli_history *h, const char *text, size_t n) {
     while (n > 0 && text[n - 1] == ' ') n--; /* completion leaves one */
     if (h->off || n == 0 || text[0] == ' ') return;
-    if (remember(h, text, n) && h->path) append_line(h, text, n);
+    if (remember(h, text, n) && h->fd >= 0) append_line(h, text, n);
 }
 
 void cli_history_erase(struct cli_history *h) {
     forget_entries(h);
-    if (h->path && truncate(h->path, 0) && errno != ENOENT)
-        cli_warn("%s cannot be erased: %s", h->path, strerror(errno));
+    if (h->fd >= 0 && phi_io_truncate(h->fd, 0)) cli_warn("the history's file cannot be erased: %s", strerror(errno));
 }

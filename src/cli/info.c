@@ -3,6 +3,7 @@
  * output. */
 #include "commands.h"
 #include "model_file.h"
+#include "sandbox.h"
 #include "../gguf.h"
 #include "../kernels/kernels.h"
 
@@ -207,6 +208,7 @@ int cli_info(const struct cli_options *o) {
     put_types(&gguf);
     cli_putf("best instruction set on this CPU: %s\n",
              strrchr(phi_isa_names(), ' ') ? strrchr(phi_isa_names(), ' ') + 1 : phi_isa_names());
+    cli_putf("sandbox: %s\n", cli_sandbox_describe());
     phi_gguf_close(&gguf);
     phi_model_close(model);
     return cli_output_status();

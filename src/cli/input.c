@@ -15,10 +15,11 @@ enum { BUFFER = 65536 };
 static const char quotes[] = "\"\"\"";
 enum { N_QUOTES = 3 };
 
-int cli_input_open(struct cli_input *in, const struct cli_options *o, const char *const *completions) {
+int cli_input_open(struct cli_input *in, const struct cli_options *o, struct cli_history *history,
+                   const char *const *completions) {
     *in = (struct cli_input){.terminal = isatty(STDIN_FILENO), .multiline = o->multiline};
     if (in->terminal && !o->simple_io && cli_terminal_open())
-        return cli_editor_open(&in->editor, o->no_history, completions);
+        return cli_editor_open(&in->editor, history, completions);
     in->buffer = phi_alloc(BUFFER, 1);
     return in->buffer ? CLI_OK : cli_fail(CLI_MEMORY, "not enough memory to read messages");
 }

@@ -2,7 +2,7 @@
 #ifndef PHI_CLI_INPUT_H
 #define PHI_CLI_INPUT_H
 
-#include "prompt.h"
+#include "history.h"
 
 enum cli_input_event {
     CLI_INPUT_TEXT,      /* there is a message or a command */
@@ -23,9 +23,10 @@ struct cli_input {
     bool at_end;
 };
 
-/* completions: words that Tab completes at the beginning of a line, up to a NULL. The exit code, with the error line
+/* history: what the line editor brings back and adds to. completions: words that Tab completes at the beginning of a line, up to a NULL. The exit code, with the error line
  * printed; close in any case. */
-int cli_input_open(struct cli_input *in, const struct cli_options *o, const char *const *completions);
+int cli_input_open(struct cli_input *in, const struct cli_options *o, struct cli_history *history,
+                   const char *const *completions);
 void cli_input_close(struct cli_input *in);
 
 /* The next message: a line, or several that """ or a \ at the end joins, or one paste; with `multiline` all lines up

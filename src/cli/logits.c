@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 struct row_writer {
     int fd; /* -1: stdout */
@@ -27,21 +27,33 @@ static int write_row(void *user, size_t position, const float *logits, int n_voc
     return w->failed || cli_interrupted();
 }
 
-static int write_logits(const struct cli_options *o, phi_session *session, const int32_t *ids, size_t n) {
-    struct row_writer w = {.fd = -1};
+/* Before the model, whose sandbox forbids it. What the file holds stays until there is something else. */
+static int open_output(const struct cli_options *o, struct row_writer *w) {
+    if (!o->output || strcmp(o->output, "-") == 0) return CLI_OK;
+    w->fd = phi_io_open(o->output, O_WRONLY | O_CREAT, 0666);
+    return w->fd < 0 ? cli_fail(CLI_OUTPUT, "cannot write %s: %s", o->output, strerror(errno)) : CLI_OK;
+}
+
+static void close_output(struct row_writer *w) {
+    if (w->fd >= 0 && phi_io_close(w->fd) != 0 && !w->failed) {
+        w->failed = true;
+        w->error = errno;
+    }
+    w->fd = -1;
+}
+
+static int write_logits(const struct cli_options *o, struct row_writer *w, phi_session *session, const int32_t *ids,
+                        size_t n) {
+    struct stat st;
     phi_error err = {""};
-    if (strcmp(o->output, "-") != 0) {
-        w.fd = phi_io_open(o->output, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-        if (w.fd < 0) return cli_fail(CLI_OUTPUT, "cannot write %s: %s", o->output, strerror(errno));
-    }
-    int status = phi_session_eval_logits(session, ids, n, write_row, &w, &err);
-    if (w.fd >= 0 && phi_io_close(w.fd) != 0 && !w.failed) {
-        w.failed = true;
-        w.error = errno;
-    }
+    bool regular = w->fd >= 0 && fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular && phi_io_truncate(w->fd, 0))
+        return cli_fail(CLI_OUTPUT, "cannot empty %s: %s", o->output, strerror(errno));
+    int status = phi_session_eval_logits(session, ids, n, write_row, w, &err);
+    close_output(w);
     if (status) return cli_fail_with(status, &err);
-    if (w.error) return cli_fail(CLI_OUTPUT, "write to %s failed: %s", o->output, strerror(w.error));
-    return w.failed ? CLI_OUTPUT : CLI_OK;
+    if (w->error) return cli_fail(CLI_OUTPUT, "write to %s failed: %s", o->output, strerror(w->error));
+    return w->failed ? CLI_OUTPUT : CLI_OK;
 }
 
 /* The largest logit, ties to the lowest id; -1 if one is not finite. */
@@ -74,7 +86,8 @@ static int stop_when_interrupted(void *user, size_t done, size_t total) {
     return cli_interrupted();
 }
 
-static int compute(const struct cli_options *o, const phi_model *model, const int32_t *ids, size_t n) {
+static int compute(const struct cli_options *o, const phi_model *model, struct row_writer *w, const int32_t *ids,
+                   size_t n) {
     struct phi_model_info info;
     phi_session *session = NULL;
     phi_error err = {""};
@@ -85,7 +98,7 @@ static int compute(const struct cli_options *o, const phi_model *model, const in
                         info.n_ctx_train);
     int status = cli_session_open(o, model, (int)n + o->n_greedy, &session);
     if (!status && o->output) {
-        status = write_logits(o, session, ids, n);
+        status = write_logits(o, w, session, ids, n);
     } else if (!status) {
         status = phi_session_eval(session, ids, n, stop_when_interrupted, NULL, &err);
         if (status) status = cli_fail_with(status, &err);
@@ -100,19 +113,22 @@ int cli_logits(const struct cli_options *o) {
     struct cli_model_file file;
     struct cli_text text = {NULL, 0};
     struct phi_model_info info;
+    struct row_writer w = {.fd = -1};
     phi_model *model = NULL;
     int32_t *ids = NULL;
     size_t n = 0;
     exact.session.force_threads = true;
     bool from_file = o->id_list[0] == '@';
     int status = from_file ? cli_text_read(o->id_list + 1, "id file", &text) : CLI_OK;
+    if (!status) status = open_output(o, &w);
     if (!status) status = cli_model_open(o, true, &file, &model);
     if (!status) {
         phi_model_get_info(model, &info);
         status = cli_parse_ids("--ids", from_file ? text.bytes : o->id_list, from_file ? text.n : strlen(o->id_list),
                                info.n_vocab, &ids, &n);
     }
-    if (!status && !cli_interrupted()) status = compute(&exact, model, ids, n);
+    if (!status && !cli_interrupted()) status = compute(&exact, model, &w, ids, n);
+    close_output(&w);
     phi_free(ids);
     cli_text_free(&text);
     phi_model_close(model);

@@ -2,6 +2,7 @@
  * system names a dynamic linker instead (Termux starts programs through one), the file name handed to the kernel,
  * then argv[0]. */
 #include "model_file.h"
+#include "sandbox.h"
 #include "storage.h"
 #include "tune.h"
 
@@ -110,6 +111,7 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     struct phi_model_info info;
     phi_error err = {""};
     int status = cli_model_choose(o, file);
+    if (!status) status = cli_sandbox_enter(o, NULL); /* unless the command has, with a folder */
     if (status) return status;
     status = phi_model_open(file->path, model, &err);
     if (status) return cli_fail_with(status, &err);

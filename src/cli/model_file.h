@@ -13,7 +13,7 @@ struct cli_model_file {
 /* CLI_OK; CLI_MODEL if there is no model to be found. Does not open it. */
 int cli_model_choose(const struct cli_options *o, struct cli_model_file *out);
 
-/* Choose and open. *model belongs to the caller. weights: a file that holds only a vocabulary is refused (CLI_MODEL).
+/* Choose, enter the sandbox, open. *model belongs to the caller. weights: a file that holds only a vocabulary is refused (CLI_MODEL).
  * The exit code, with the error line printed. */
 int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_file *file, phi_model **model);
 

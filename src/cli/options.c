@@ -423,6 +423,7 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->escape = 1;
     o->color = CLI_COLOR_AUTO;
     o->verbosity = -1;
+    o->sandbox = -1;
 }
 
 /* run or chat, where the command word did not say it. */

@@ -5,6 +5,7 @@
 #include "events.h"
 #include "model_file.h"
 #include "prompt.h"
+#include "sandbox.h"
 #include "sampling.h"
 #include "statistics.h"
 #include "stream.h"
@@ -183,9 +184,10 @@ int cli_run(const struct cli_options *o) {
     struct cli_options with = *o;
     struct cli_prompt prompt = {.text = {NULL, 0}};
     struct cli_model_file file;
-    struct cli_constraint constraint;
+    struct cli_constraint constraint = {{NULL, 0}, NULL};
     phi_model *model = NULL;
-    int status = cli_constraint_read(o, &constraint);
+    int status = cli_sandbox_enter(o, NULL);
+    if (!status) status = cli_constraint_read(o, &constraint);
     if (!status) status = cli_prompt_read(o, &prompt);
     if (!status && !cli_interrupted()) {
         status = cli_model_open(o, true, &file, &model);

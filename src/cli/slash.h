@@ -10,6 +10,7 @@ struct cli_chat {
     struct cli_options o; /* what /set changes; the conversation refers to it */
     struct cli_conversation c;
     struct cli_input in;
+    struct cli_history history;
     struct cli_model_file file;
     struct cli_text attached; /* by /read: goes behind the next message */
     struct cli_text draft;    /* by /edit: what the editor begins with */

@@ -2,6 +2,7 @@
  * chat; knows neither prompts nor conversations. */
 #include "stream.h"
 #include "events.h"
+#include "sandbox.h"
 #include "../io.h"
 
 #include <fcntl.h>
@@ -156,6 +157,7 @@ void cli_describe(const struct cli_options *o, const phi_session *session) {
     cli_note("KV cache = %.2f MiB (keys %s, values %s, %d tokens), scratch = %.2f MiB", (double)i.kv_bytes / 1048576,
              cli_kv_name(o->session.type_k), cli_kv_name(o->session.type_v), i.n_ctx,
              (double)i.scratch_bytes / 1048576);
+    cli_note("sandbox = %s", cli_sandbox_describe());
     cli_note("formats without a kernel of their own at this level: %s", i.fallback[0] ? i.fallback : "none");
 }
 

@@ -1,6 +1,7 @@
 /* Makes a model of noise where no folder shows it: an anonymous file in memory where the system has such, else a
  * temporary file that is unlinked as soon as it is open. The file's content is made by synthetic.c. */
 #include "synthetic_model.h"
+#include "../io.h"
 #include "../memory.h"
 #include "../synthetic.h"
 
@@ -48,56 +49,54 @@ static int write_bytes(void *user, const void *bytes, size_t n, phi_error *err) 
                     "the model of noise cannot be written: %s", strerror(errno));
 }
 
-/* An open file and the path that reaches it; *temporary: it is to be unlinked. */
-static int create(char path[512], bool *temporary) {
-    *temporary = false;
+int cli_synthetic_create(struct cli_synthetic_file *f) {
+    f->temporary = false;
 #if defined(__linux__) && defined(SYS_memfd_create)
-    int fd = (int)syscall(SYS_memfd_create, "phi-synthetic", 1u); /* 1: closed on exec */
-    if (fd >= 0) {
-        snprintf(path, 512, "/proc/self/fd/%d", fd);
-        if (access(path, R_OK) == 0) return fd;
-        close(fd);
+    f->fd = (int)syscall(SYS_memfd_create, "phi-synthetic", 1u); /* 1: closed on exec */
+    if (f->fd >= 0) {
+        snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
+        if (access(f->path, R_OK) == 0) return CLI_OK;
+        phi_io_close(f->fd);
     }
 #endif
     const char *folder = getenv("TMPDIR");
-    int n = snprintf(path, 512, "%s/phi-synthetic-XXXXXX", folder && *folder ? folder : ".");
-    *temporary = true;
-    return n < 512 ? mkstemp(path) : -1;
+    int n = snprintf(f->path, sizeof f->path, "%s/phi-synthetic-XXXXXX", folder && *folder ? folder : ".");
+    f->fd = n < (int)sizeof f->path ? mkstemp(f->path) : -1;
+    f->temporary = f->fd >= 0;
+    if (f->fd >= 0) return CLI_OK;
+    return cli_fail(CLI_FAILED, "no place for a model of noise (%s): %s", f->path, strerror(errno));
 }
 
-static int make(const struct phi_synthetic *p, phi_model **model) {
-    char path[512];
+static int make(const struct phi_synthetic *p, struct cli_synthetic_file *f, phi_model **model) {
     phi_error err = {""};
-    bool temporary;
-    int fd = create(path, &temporary);
-    if (fd < 0) return cli_fail(CLI_FAILED, "no place for a model of noise (%s): %s", path, strerror(errno));
-    int status = phi_synthetic_write(p, write_bytes, &fd, &err);
-    if (!status) status = phi_model_open(path, model, &err);
-    if (temporary) unlink(path);
-    close(fd);
+    int status = phi_synthetic_write(p, write_bytes, &f->fd, &err);
+    if (!status) status = phi_model_open(f->path, model, &err);
     return status ? cli_fail_with(status, &err) : CLI_OK;
 }
 
-int cli_synthetic_open(const char *name, phi_model **model) {
+int cli_synthetic_open(struct cli_synthetic_file *f, const char *name, phi_model **model) {
     struct phi_synthetic p = {.seed = 1};
     phi_error err = {""};
     *model = NULL;
     int status = find(name, &p);
     if (status) return status;
     status = phi_synthetic_plan(&p, &err);
+    unsigned long long available = phi_memory_available();
     if (status) {
         status = cli_fail_with(status, &err);
-        goto out;
-    }
-    unsigned long long available = phi_memory_available();
-    if (p.data_bytes > available) {
+    } else if (p.data_bytes > available) {
         status = cli_fail(CLI_MEMORY, "--synthetic %s: needs %llu MiB for the weights, %llu MiB available", name,
                           (unsigned long long)p.data_bytes >> 20, available >> 20);
-        goto out;
+    } else {
+        if (p.data_bytes > 1u << 28) cli_note("making %llu MiB of noise", (unsigned long long)p.data_bytes >> 20);
+        status = make(&p, f, model);
     }
-    if (p.data_bytes > 1u << 28) cli_note("making %llu MiB of noise", (unsigned long long)p.data_bytes >> 20);
-    status = make(&p, model);
-out:
     phi_synthetic_free(&p);
     return status;
+}
+
+void cli_synthetic_close(struct cli_synthetic_file *f) {
+    if (f->fd < 0) return;
+    if (f->temporary) unlink(f->path);
+    phi_io_close(f->fd);
 }
