@@ -54,7 +54,8 @@ static void start(int columns, const char *const *arguments) {
     tty.child = fork();
     if (tty.child) return;
     setsid();
-    signal(SIGHUP, SIG_DFL);
+    signal(SIGHUP, SIG_DFL); /* a background job or nohup may have ignored them */
+    signal(SIGINT, SIG_DFL);
     int fd = open(name, O_RDWR); /* the first one opened becomes the controlling terminal */
 #ifdef TIOCSCTTY
     ioctl(fd, TIOCSCTTY, 0);

@@ -60,6 +60,7 @@ static pid_t start(int how, const char *const *arguments, int in[2], int out[2],
     pid_t child = fork();
     if (child) return child;
     signal(SIGINT, how & IGNORE_INT ? SIG_IGN : SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     int null = open("/dev/null", O_RDONLY);
     dup2(how & IN_TTY ? in[1] : how & IN_PIPE ? in[0] : null, 0);
     dup2(out[1], 1);
