@@ -2,7 +2,7 @@
 #
 #   make                      build ./phi and libphi.a
 #   make check                run the tests
-#   make install PREFIX=DIR   copy program, library, header and demo model
+#   make install PREFIX=DIR   copy program, library, header, demo model, man page and completions; make uninstall removes them
 #   make CC=aarch64-linux-gnu-gcc STATIC=1 phi         cross build
 #   make CC="zig cc -target aarch64-macos" phi         the same by zig
 #   OPENMP=1  threads by OpenMP      STATIC=1  no shared libraries      B=DIR  another build folder
@@ -135,12 +135,25 @@ tools: $(TOOLS)
 check: phi libphi.a $(TESTS) $(TOOLS)
 	@CC='$(CC)' PHI_FLAGS='$(CFLAGS) $(LDFLAGS) $(OPENMP_FLAG) $(LINK)' PHI_MAKE='$(MAKE_COMMAND)' $(SHELL) tests/run.sh $(B) $(SHELL)
 
+# A program for another machine cannot write its own manual: then it is left out.
+SHARE := $(DESTDIR)$(PREFIX)/share
 install: phi libphi.a
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/phi
+	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(SHARE)/phi
 	cp phi $(DESTDIR)$(PREFIX)/bin/phi
 	cp libphi.a $(DESTDIR)$(PREFIX)/lib/libphi.a
 	cp include/phi.h $(DESTDIR)$(PREFIX)/include/phi.h
-	cp models/demo.gguf $(DESTDIR)$(PREFIX)/share/phi/demo.gguf
+	cp models/demo.gguf $(SHARE)/phi/demo.gguf
+	if ./phi --man > $(B)/phi.1 2> /dev/null; then \
+		mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d; \
+		cp $(B)/phi.1 $(SHARE)/man/man1/phi.1; \
+		./phi --completion-bash > $(SHARE)/bash-completion/completions/phi; \
+		./phi --completion-zsh > $(SHARE)/zsh/site-functions/_phi; \
+		./phi --completion-fish > $(SHARE)/fish/vendor_completions.d/phi.fish; \
+	fi
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/phi $(DESTDIR)$(PREFIX)/lib/libphi.a $(DESTDIR)$(PREFIX)/include/phi.h $(SHARE)/phi/demo.gguf \
+		$(SHARE)/man/man1/phi.1 $(SHARE)/bash-completion/completions/phi $(SHARE)/zsh/site-functions/_phi $(SHARE)/fish/vendor_completions.d/phi.fish
 
 clean:
 	rm -rf $(B) phi libphi.a
@@ -148,5 +161,5 @@ clean:
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-.PHONY: all tools check install clean help
+.PHONY: all tools check install uninstall clean help
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)

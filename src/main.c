@@ -27,6 +27,10 @@ static int run(int argc, char **argv) {
     if (status) return status;
     if (options.help || options.help_all) return cli_help(&options, options.help_all);
     if (options.version) return cli_putf("phi %s\n", phi_version());
+    if (options.man) return cli_man();
+    if (options.completion_bash) return cli_completion("bash");
+    if (options.completion_zsh) return cli_completion("zsh");
+    if (options.completion_fish) return cli_completion("fish");
     cli_events_set(options.json);
     return commands[options.command](&options);
 }

@@ -501,7 +501,8 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
         else
             status = cli_fail(CLI_USAGE, "unexpected word '%s'; quote a text that has spaces", word);
     }
-    if (status || o->help || o->help_all || o->version) return status;
+    bool asked = o->help || o->help_all || o->version || o->man || o->completion_bash || o->completion_zsh || o->completion_fish;
+    if (status || asked) return status;
     choose_command(o, named);
     if (o->verbosity >= 0) {
         o->quiet = o->verbosity < CLI_WARNINGS;
@@ -518,50 +519,27 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     return status;
 }
 
-/* ---- Help
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- The table, for help.c and manual.c -------------------------------------------------------------------------- */
 
-static void list_options(unsigned commands_mask, unsigned also) {
-    for (int i = 0; i < N_ROW; i++) {
-        if (!(rows[i].commands & commands_mask) || (rows[i].commands & also) != also) continue;
-        char left[80];
-        snprintf(left, sizeof left, "%s %s", rows[i].names, rows[i].value);
-        cli_putf("  %-28s %s\n", left, rows[i].help);
-    }
+bool cli_option_row(int i, struct cli_option_row *out) {
+    if (i < 0 || i >= N_ROW) return false;
+    const struct row *r = &rows[i];
+    *out = (struct cli_option_row){.names = r->names,
+                                   .value = r->value,
+                                   .help = r->help,
+                                   .range = r->kind == WORD || *r->value ? r->range : "",
+                                   .commands = r->commands & ~(unsigned)COMMON,
+                                   .common = (r->commands & COMMON) != 0,
+                                   .words = r->kind == WORD                        ? r->range
+                                            : r->kind == KV || r->kind == KV_LIST ? "f32, f16, q8_0"
+                                            : r->kind == ISA                      ? phi_isa_names()
+                                            : r->kind == FORMAT                   ? phi_chat_formats()
+                                                                                  : ""};
+    return true;
 }
 
-static void usage_line(int command) {
-    bool run = command == CLI_RUN;
-    cli_putf("phi %s %s\n    %s\n", run ? "[run]" : commands[command].name, commands[command].arguments,
-             commands[command].text);
-}
-
-static const char exit_codes[] =
-    "Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 3 model file missing or bad, 4 not enough memory,\n"
-    "  5 prompt does not fit, 6 output failed; 130 Ctrl-C.\n";
-
-static void overview(void) {
-    cli_putf("Pocket Phi %s: run Phi-3 language models on the CPU.\n\nCommands:\n", PHI_VERSION);
-    for (int c = 0; c < CLI_N_COMMAND; c++) cli_putf("  phi %-10s %s\n", commands[c].name, commands[c].text);
-    cli_putf("\nCommon options of run ('phi COMMAND -h' lists those of another command, 'phi --help-all' all):\n");
-    list_options(IN_RUN, COMMON);
-    cli_putf("\nExamples:\n"
-             "  phi                                           talk with the demo model\n"
-             "  phi -p \"Once upon a time\" -n 100              it tells a story\n"
-             "  phi -m model.gguf -st -p \"What is a tide?\"    one question, one answer\n"
-             "  phi -m model.gguf -f prompt.txt --temp 0      the same answer every time\n"
-             "  phi -m model.gguf -p \"Summarise:\" < text.txt  text on stdin is appended to the prompt\n\n%s",
-             exit_codes);
-}
-
-int cli_help(const struct cli_options *o, bool all) {
-    if (!all && o->command == CLI_RUN) overview();
-    for (int c = 0; c < CLI_N_COMMAND; c++) {
-        if (!all && (c != (int)o->command || c == CLI_RUN)) continue;
-        usage_line(c);
-        list_options(1u << c, 0);
-        cli_putf("\n");
-    }
-    if (all || o->command != CLI_RUN) cli_put(exit_codes, sizeof exit_codes - 1);
-    return cli_flush();
+bool cli_command_row(int i, struct cli_command_row *out) {
+    if (i < 0 || i >= CLI_N_COMMAND) return false;
+    *out = (struct cli_command_row){commands[i].name, commands[i].arguments, commands[i].text};
+    return true;
 }

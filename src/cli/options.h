@@ -56,7 +56,7 @@ struct cli_options {
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
     int ignore_eos, check_tensors, fail_on_length, special, raw, multiline;
     int context_shift, keep; /* keep: -1 is all of the prompt */
-    int json;
+    int json, man, completion_bash, completion_zsh, completion_fish;
     int single_turn, conversation, no_conversation, no_history, simple_io;
     int on_overflow; /* enum cli_overflow */
     int color;       /* enum cli_color */
@@ -74,8 +74,27 @@ int cli_options_set(struct cli_options *o, const char *name, const char *value);
 
 const char *cli_kv_name(enum phi_kv_type type); /* as -ctk spells it */
 
-/* Help on stdout for o->command (all: of every command). */
+/* ---- The tables as text: what help, the man page and completions are made of ---- */
+
+struct cli_option_row {
+    const char *names;  /* separated by ", " */
+    const char *value;  /* what follows, for people; "" for a flag */
+    const char *help;
+    const char *range;  /* of the value, for people; "" */
+    const char *words;  /* all that the value can be, separated by ", " or spaces; "" if it is no word of a list */
+    unsigned commands;  /* bits 1 << enum cli_command */
+    bool common;        /* -h shows it */
+};
+struct cli_command_row {
+    const char *name, *arguments, *text;
+};
+bool cli_option_row(int i, struct cli_option_row *out); /* false: there are no more */
+bool cli_command_row(int i, struct cli_command_row *out);
+
+/* On stdout: help for o->command (all: of every command); the man page in roff; the completions of a shell ("bash", "zsh", "fish"). */
 int cli_help(const struct cli_options *o, bool all);
+int cli_man(void);
+int cli_completion(const char *shell);
 
 /* ---- Words (words.c): the whole word must be the value, in every locale
  * ----------------------------------------------- */
