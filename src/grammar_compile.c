@@ -271,6 +271,28 @@ static bool find_shortest(struct compiler *c) {
     return done;
 }
 
+/* Ends of alternatives that are alike are one place, so that ambiguous grammars have fewer stacks: in x+, made as "x
+ * s" and s as "| x s", to be in the first x or in another one is the same. False: no memory. */
+static bool find_same(struct phi_grammar *g) {
+    size_t n_slot = (size_t)g->n_element * 2 + 1;
+    uint32_t *slot = phi_alloc(n_slot, sizeof *slot); /* an element, plus 1 */
+    g->same = phi_alloc((size_t)g->n_element + 1, sizeof *g->same);
+    for (uint32_t i = g->n_element; slot && g->same && i-- > 0;) {
+        bool ends = element_kind(g->element[i]) == ELEMENT_END;
+        g->same[i] = i;
+        if (g->rest[i].tokens >= MAX_TOKENS) continue; /* where nothing gets to */
+        uint32_t next = ends ? 0 : g->same[i + 1], old;
+        size_t at = (((uint64_t)g->element[i] << 32 | next) * 0x9e3779b97f4a7c15u >> 20) % n_slot;
+        for (; (old = slot[at]) != 0; at = (at + 1) % n_slot)
+            if (g->element[old - 1] == g->element[i] && (ends || g->same[old] == next)) break;
+        if (old == 0) slot[at] = i + 1;
+        g->same[i] = old ? old - 1 : i;
+    }
+    bool done = slot && g->same;
+    phi_free(slot);
+    return done;
+}
+
 /* ---- Left recursion -------------------------------------------------------------------------------------------- */
 
 /* A rule leads to another on the left if that may come first in it. A circle of such steps would be gone round
@@ -423,7 +445,7 @@ int phi_grammar_compile(const struct phi_grammar_builder *b, const phi_model *mo
                         b->n_element + b->n_alternative, PHI_GRAMMAR_MAX_ELEMENT);
     c.g = phi_alloc(1, sizeof *c.g);
     if (c.g && phi_grammar_vocab_open(&c.g->vocab, model) && flatten(&c, root) &&
-        phi_utf8_automaton_finish(&c.g->utf8, c.g->vocab.has) && find_shortest(&c)) {
+        phi_utf8_automaton_finish(&c.g->utf8, c.g->vocab.has) && find_shortest(&c) && find_same(c.g)) {
         classify_bytes(c.g);
         c.g->fingerprint = fingerprint(c.g);
         status = check(&c, model != NULL, &wrong, err);
@@ -444,6 +466,7 @@ int phi_grammar_compile(const struct phi_grammar_builder *b, const phi_model *mo
 void phi_grammar_close(phi_grammar *g) {
     if (!g) return;
     phi_free(g->element);
+    phi_free(g->same);
     phi_free(g->alternative);
     phi_free(g->first);
     phi_free(g->shortest);

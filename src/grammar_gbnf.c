@@ -406,6 +406,17 @@ static int read_item(struct parser *p, uint32_t rule, uint32_t *alternative) {
     }
 }
 
+/* Does a rule begin here, though a | or ::= before has joined the lines? */
+static bool begins_rule(struct parser *p) {
+    size_t begin = p->at;
+    p->at += name_length(p);
+    bool named = p->at > begin;
+    skip_blank(p, false);
+    bool yes = named && p->n - p->at >= 3 && memcmp(p->text + p->at, "::=", 3) == 0;
+    p->at = begin;
+    return yes;
+}
+
 /* Behind name ::= */
 static int read_alternatives(struct parser *p, uint32_t rule) {
     uint32_t alternative = phi_grammar_alternative(p->b, rule);
@@ -415,7 +426,7 @@ static int read_alternatives(struct parser *p, uint32_t rule) {
         skip_blank(p, p->n_group > 0);
         size_t line_end = p->at;
         skip_blank(p, true);
-        if (p->at < p->n && (p->at == line_end || p->text[p->at] == '|')) {
+        if (p->at < p->n && (p->at == line_end || p->text[p->at] == '|') && !begins_rule(p)) {
             status = read_item(p, rule, &alternative);
             continue;
         }

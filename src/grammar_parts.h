@@ -137,6 +137,7 @@ struct grammar_rest {
 
 struct phi_grammar {
     uint32_t *element;     /* [n_element] alternatives one after the other, each up to an END */
+    uint32_t *same;        /* [n_element] one element for all from which on alternatives are alike */
     uint32_t *alternative; /* [n_alternative] where each begins; those of a rule follow each other */
     uint32_t *first;       /* [n_rule + 1] rule i has alternative[first[i]] ..; rule 0 is the root */
     uint32_t *shortest;    /* [n_rule] where the alternative of its shortest text begins */

@@ -98,19 +98,6 @@ static bool get_stacks(struct phi_grammar_state *s, const uint8_t *at, uint32_t 
     return true;
 }
 
-/* A node that others stand on is where a rule returns to. Without this a file could make a stack of the middle of any
- * rules: harmless, but no place of this grammar. */
-static bool returns(const struct phi_grammar_state *s, const uint8_t *at, uint32_t n) {
-    const phi_grammar *g = s->g;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t below = get(at + 8 * i + 4);
-        if (below == 0) continue;
-        uint32_t element = get(at + 8 * (below - 1));
-        if (element == 0 || element_kind(g->element[element - 1]) != ELEMENT_RULE) return false;
-    }
-    return true;
-}
-
 int phi_grammar_state_load(struct phi_grammar_state *s, const uint8_t *bytes, size_t n, phi_error *err) {
     const char *wrong = "it is cut short";
     if (n < N_HEADER) goto refuse;
@@ -124,9 +111,7 @@ int phi_grammar_state_load(struct phi_grammar_state *s, const uint8_t *bytes, si
     s->walk = s->now;
     phi_grammar_state_drop(s, true);
     const uint8_t *stacks = bytes + N_HEADER + 8 * (size_t)n_node;
-    if (!get_nodes(s, bytes + N_HEADER, n_node) || !returns(s, bytes + N_HEADER, n_node) ||
-        !get_stacks(s, stacks, n_stack, n_node))
-        goto refuse;
+    if (!get_nodes(s, bytes + N_HEADER, n_node) || !get_stacks(s, stacks, n_stack, n_node)) goto refuse;
     uint32_t place = phi_grammar_state_place(s);
     s->now = s->walk = place;
     s->skip_space = flags & FLAG_SKIP;

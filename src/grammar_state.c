@@ -13,6 +13,7 @@ static uint32_t hash_pair(uint32_t a, uint32_t b) {
 }
 
 uint32_t phi_grammar_state_node(struct phi_grammar_state *s, uint32_t element, uint32_t below) {
+    element = s->g->same[element];
     const struct grammar_rest *rest = &s->g->rest[element];
     const struct stack_node *under = &s->node[below]; /* node 0 is all zero */
     struct stack_node n = {element,
@@ -205,6 +206,7 @@ static uint32_t settle(struct phi_grammar_state *s) {
         enter_rule(s, element_arg(e), below);
     }
     if (s->over) add_top(s, 0, 0);
+    s->limited |= s->refused;
     return s->refused || s->full ? PLACE_DEAD : phi_grammar_state_place(s);
 }
 

@@ -74,6 +74,7 @@ struct phi_grammar_state {
     uint32_t n_todo, n_found, n_frame, n_visit;
     bool over;          /* the empty stack is among the new ones */
     bool full, refused; /* no room: drop and try again; a limit: the byte is not allowed */
+    bool limited;       /* has that ever been so? */
 
     /* For one completion */
     uint8_t *text;   /* [MAX_SHORTEST + 4] */
