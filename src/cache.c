@@ -66,6 +66,12 @@ struct phi_run phi_cache_run(const struct phi_session *s, int layer, int group, 
     return (struct phi_run){p.keys, p.values, p.n};
 }
 
+struct phi_rows phi_cache_group(const struct phi_session *s, int layer, int group, size_t position) {
+    size_t row = base_row(s, layer, group) + position % s->cache_rows;
+    return (struct phi_rows){s->keys + row * phi_cache_bytes(s->type_k, s->model->head_dim),
+                             s->values + row * phi_cache_bytes(s->type_v, s->model->head_dim)};
+}
+
 /* ---- Putting rows in ---- */
 
 /* f16 of the scales of a rounded row */

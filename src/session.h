@@ -110,6 +110,13 @@ struct phi_run {
 };
 struct phi_run phi_cache_run(const struct phi_session *s, int layer, int group, size_t position);
 
+/* Between passes: where the rows of 16 positions lie, a whole group from `position` on; keys and values as kernels.h
+ * lays them out. The same on every instruction set, so that a session file can hold them. */
+struct phi_rows {
+    char *keys, *values;
+};
+struct phi_rows phi_cache_group(const struct phi_session *s, int layer, int group, size_t position);
+
 /* A pass over positions n_past .. n_past + n: begin, put the rows, attend, commit, for each layer and KV head. */
 void phi_cache_begin(const struct phi_session *s, int layer, int group);
 void phi_cache_put(const struct phi_session *s, int layer, int group, size_t position, const float *k, const float *v,
