@@ -31,7 +31,7 @@ static int run(int argc, char **argv) {
     if (options.completion_bash) return cli_completion("bash");
     if (options.completion_zsh) return cli_completion("zsh");
     if (options.completion_fish) return cli_completion("fish");
-    cli_events_set(options.json);
+    cli_events_set(options.json && (options.command == CLI_RUN || options.command == CLI_CHAT));
     return commands[options.command](&options);
 }
 

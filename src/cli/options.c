@@ -424,6 +424,7 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->color = CLI_COLOR_AUTO;
     o->verbosity = -1;
     o->sandbox = -1;
+    o->eval_shots = -1;
 }
 
 /* run or chat, where the command word did not say it. */
@@ -462,6 +463,20 @@ static int check_talk(const struct cli_options *o) {
     return CLI_OK;
 }
 
+static int check_texts(const struct cli_options *o) {
+    if (o->kl_divergence && !o->eval_base)
+        return cli_fail(CLI_USAGE, "--kl-divergence needs the file to compare with: --kl-divergence-base FILE");
+    if (o->kl_divergence && o->file)
+        return cli_fail(CLI_USAGE, "--kl-divergence: the base holds the text; leave out -f");
+    if (o->eval_task && (o->file || o->eval_base || o->eval_chunks))
+        return cli_fail(CLI_USAGE, "--task asks questions; -f, --chunks and --kl-divergence-base belong to a text");
+    if (!o->eval_task && (o->eval_items || o->eval_limit || o->eval_shots >= 0 || o->eval_layout))
+        return cli_fail(CLI_USAGE, "--items, --shots, --layout and --limit need --task FILE");
+    if (!o->eval_task && !o->file && !o->kl_divergence)
+        return cli_fail(CLI_USAGE, "eval needs something to do: -f TEXT or --task FILE");
+    return CLI_OK;
+}
+
 /* Combinations that no single row can refuse. */
 static int check_together(const struct cli_options *o) {
     int status = check_talk(o);
@@ -474,6 +489,7 @@ static int check_together(const struct cli_options *o) {
     if (from_stdin && o->no_stdin) return cli_fail(CLI_USAGE, "--no-stdin forbids to read the prompt from stdin");
     if (o->decode && (o->nul_separated || o->show_ids || o->show_count))
         return cli_fail(CLI_USAGE, "--decode writes bytes; -0, --ids and --show-count do not go with it");
+    if (o->command == CLI_EVAL) return check_texts(o);
     if (o->command != CLI_LOGITS) return CLI_OK;
     if (!o->id_list) return cli_fail(CLI_USAGE, "logits needs token ids: --ids 1,2,3 or --ids @FILE");
     if (!o->output && !o->n_greedy) return cli_fail(CLI_USAGE, "logits needs something to do: -o FILE or --greedy N");

@@ -51,6 +51,11 @@ struct cli_options {
     const char *bench_format, *bench_format_err, *bench_base, *bench_synthetic;
     float bench_delay, bench_sustained; /* seconds */
     int bench_extra, bench_tune, bench_progress;
+    const char *eval_task, *eval_items, *eval_base, *eval_checkpoint;
+    int eval_chunks, eval_limit; /* 0: all */
+    int eval_shots;              /* -1: all */
+    int eval_layout;             /* 0: as the task says; else 1 + enum eval_layout */
+    int kl_divergence;
     int parse_special; /* -1: as the command's default */
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
