@@ -45,6 +45,11 @@ typedef struct phi_model phi_model;
  * A file that has a vocabulary but no tensors opens too; it can tokenize, but phi_session_open() refuses it.
  * Errors: PHI_MODEL, PHI_MEMORY. */
 int phi_model_open(const char *path, phi_model **out, phi_error *err);
+/* The same; read: the file is not mapped but read into memory, which takes as much of it as the file has bytes, and what happens
+ * to the file later does not matter. */
+int phi_model_load(const char *path, bool read, phi_model **out, phi_error *err);
+/* Keep all of the file in memory, as far as the system allows: PHI_MEMORY if it does not; the model works all the same. */
+int phi_model_lock(const phi_model *model, phi_error *err);
 
 /* Close after the last session on it. NULL is fine. */
 void phi_model_close(phi_model *model);
@@ -120,6 +125,8 @@ struct phi_session_options {
     int n_threads;                    /* threads of a pass with one token; -1 = one per fast core */
     int n_threads_batch;              /* threads of a pass with several tokens; -1 = n_threads */
     bool force_threads;               /* false: never more threads than cores */
+    bool pin_threads;                 /* each thread on a core of its own, of those that the process may use (Linux only) */
+    bool ignore_memory;               /* do not look at the free memory: n_ctx 0 is what the model was trained for */
     int n_ubatch;                     /* most tokens in one pass */
     int window;                       /* keys that a token sees, itself included; 0 = all; -1 = what the model was made with */
     enum phi_kv_type type_k, type_v;  /* how keys and values are kept */

@@ -1,11 +1,14 @@
 /* Counts cores: the affinity mask says which ones are ours, sysfs says how fast they are and which are siblings.
  * Where a system tells less, all cores count as fast. */
 #include "cores.h"
+#include "cgroup.h"
 #include "io.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #if defined(__APPLE__)
@@ -47,6 +50,87 @@ int phi_cores_allowed(void) {
     return n > 0 ? (int)n : 1;
 }
 
+#if defined(__linux__)
+/* The numbers at the beginning of DIR/NAME; true: there are as many as wanted. "max" is none: there is no limit. */
+static bool read_numbers(const char *dir, const char *name, long long *v, int wanted) {
+    char path[640], text[64], *at = text;
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) return false;
+    if (!phi_io_read_text(path, text, sizeof text)) return false;
+    for (int i = 0; i < wanted; i++) {
+        char *end;
+        v[i] = strtoll(at, &end, 10);
+        if (end == at) return false;
+        at = end;
+    }
+    return true;
+}
+
+static void take_grant(void *user, const char *dir, bool v2) {
+    long long v[2]; /* microseconds of processor time in each period, the period */
+    int *granted = user;
+    bool known = v2 ? read_numbers(dir, "cpu.max", v, 2)
+                    : read_numbers(dir, "cpu.cfs_quota_us", v, 1) && read_numbers(dir, "cpu.cfs_period_us", v + 1, 1);
+    if (!known || v[0] <= 0 || v[1] <= 0) return; /* -1: no limit */
+    long long n = v[0] / v[1] + (v[0] % v[1] != 0);
+    if (n < *granted) *granted = (int)n;
+}
+#endif
+
+int phi_cores_granted(void) {
+    int granted = INT_MAX;
+#if defined(__linux__)
+    phi_cgroup_walk("cpu", take_grant, &granted);
+#endif
+    return granted;
+}
+
+struct phi_core_mask phi_cores_mask(void) {
+    struct phi_core_mask mask;
+    memset(&mask, 0, sizeof mask);
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (size_t i = 0; i < MAX_CORE; i++)
+            if (CPU_ISSET(i, &set)) mask.bits[i / 8] |= (unsigned char)(1 << i % 8);
+#endif
+    return mask;
+}
+
+#if defined(__linux__)
+static bool in_mask(const struct phi_core_mask *mask, size_t core) {
+    return mask->bits[core / 8] >> core % 8 & 1;
+}
+#endif
+
+void phi_cores_pin(const struct phi_core_mask *mask, int i) {
+#if defined(__linux__)
+    int n = 0;
+    for (size_t k = 0; k < MAX_CORE; k++) n += in_mask(mask, k);
+    for (size_t k = 0; k < MAX_CORE && n > 0; k++) {
+        if (!in_mask(mask, k) || i-- % n != 0) continue;
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(k, &set);
+        (void)sched_setaffinity(0, sizeof set, &set); /* a core that has gone away: then the thread stays where it is */
+        return;
+    }
+#else
+    (void)mask, (void)i;
+#endif
+}
+
+void phi_cores_unpin(const struct phi_core_mask *mask) {
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t k = 0; k < MAX_CORE; k++)
+        if (in_mask(mask, k)) CPU_SET(k, &set);
+    if (CPU_COUNT(&set) > 0) (void)sched_setaffinity(0, sizeof set, &set);
+#else
+    (void)mask;
+#endif
+}
+
 int phi_cores_fast(void) {
 #if defined(__APPLE__)
     int n = number("hw.perflevel0.physicalcpu");
@@ -65,7 +149,8 @@ int phi_cores_fast(void) {
         if (first >= 0 && (size_t)first < i && CPU_ISSET((size_t)first, &set)) continue;
         n++;
     }
-    return n > 0 ? n : 1;
+    int granted = phi_cores_granted();
+    return n > granted ? granted : n > 0 ? n : 1;
 #else
     return phi_cores_allowed();
 #endif

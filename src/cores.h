@@ -9,4 +9,18 @@ int phi_cores_allowed(void);
  * nothing. */
 int phi_cores_fast(void);
 
+/* Processors' time that the process's control groups grant, in whole processors, rounded up; INT_MAX: no limit. phi_cores_fast()
+ * is never more than that. */
+int phi_cores_granted(void);
+
+/* The cores that the calling thread may run on, one bit each. */
+struct phi_core_mask {
+    unsigned char bits[128];
+};
+struct phi_core_mask phi_cores_mask(void);
+/* From now on the calling thread runs on the i-th core of the mask only (counted round), or again on all of them. Does nothing
+ * where the system has no such call. */
+void phi_cores_pin(const struct phi_core_mask *mask, int i);
+void phi_cores_unpin(const struct phi_core_mask *mask);
+
 #endif

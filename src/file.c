@@ -1,4 +1,4 @@
-/* Opens and maps a file; reads little-endian numbers from it within its bounds. Refuses whatever is not a regular
+/* Opens and maps (or reads) a file; reads little-endian numbers from it within its bounds. Refuses whatever is not a regular
  * file with content. What stands in the file is the business of gguf.c. */
 #include "file.h"
 #include "io.h"
@@ -70,8 +70,25 @@ static const char *kind_of(mode_t mode) {
                             : "special file";
 }
 
+/* All of fd into memory of our own. NULL: errno says why, 0 if the file has become shorter. */
+static void *read_all(int fd, size_t size) {
+    char *p = phi_pages_alloc(size);
+    size_t n = 0;
+    if (!p) errno = ENOMEM;
+    while (p && n < size) {
+        ssize_t k = phi_io_pread(fd, p + n, size - n, n);
+        if (k > 0) n += (size_t)k;
+        if (k > 0 || (k < 0 && errno == EINTR)) continue;
+        int cause = k < 0 ? errno : 0;
+        phi_pages_free(p, size);
+        errno = cause;
+        return NULL;
+    }
+    return p;
+}
+
 /* The file behind fd -> *out, which stays the owner of what is in it when this fails. */
-static int map_file(const char *path, int fd, struct phi_file *out, phi_error *err) {
+static int take_file(const char *path, int fd, bool read, struct phi_file *out, phi_error *err) {
     struct stat st;
     if (fstat(fd, &st) != 0) return phi_file_fail(path, err, PHI_MODEL, "cannot be examined (error %d)", errno);
     if (!S_ISREG(st.st_mode))
@@ -85,11 +102,16 @@ static int map_file(const char *path, int fd, struct phi_file *out, phi_error *e
     out->path = phi_alloc(n_path, 1);
     if (!out->path) return phi_file_fail(path, err, PHI_MEMORY, "not enough memory to open the file");
     memcpy(out->path, path, n_path);
-    out->data = phi_pages_map(fd, (size_t)size);
+    out->data = read ? read_all(fd, (size_t)size) : phi_pages_map(fd, (size_t)size);
     if (out->data) {
         out->size = size;
         return PHI_OK;
     }
+    if (read && errno == ENOMEM)
+        return phi_file_fail(path, err, PHI_MEMORY, "not enough memory to read %" PRIu64 " bytes; map the file instead",
+                             size);
+    if (read)
+        return phi_file_fail(path, err, PHI_MODEL, "cannot be read (error %d)", errno);
     if (errno == ENOMEM || errno == EAGAIN)
         return phi_file_fail(path, err, PHI_MEMORY, "not enough address space to map %" PRIu64 " bytes", size);
     return phi_file_fail(path, err, PHI_MODEL, "cannot be mapped into memory (error %d); copy it to another storage",
@@ -97,13 +119,17 @@ static int map_file(const char *path, int fd, struct phi_file *out, phi_error *e
 }
 
 int phi_file_open(const char *path, struct phi_file *out, phi_error *err) {
+    return phi_file_load(path, false, out, err);
+}
+
+int phi_file_load(const char *path, bool read, struct phi_file *out, phi_error *err) {
     memset(out, 0, sizeof *out);
     int fd;
     /* O_NONBLOCK: a FIFO without a writer would block here. It means nothing for a mapping, and fd closes below. */
     do fd = phi_io_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) return fail_open(path, errno, err);
-    int status = map_file(path, fd, out, err);
+    int status = take_file(path, fd, read, out, err);
     phi_io_close(fd);
     if (status) phi_file_close(out);
     return status;

@@ -15,6 +15,8 @@ struct phi_file {
 /* Map a regular file (FIFOs, sockets, devices and directories are refused without blocking; an empty file has no content that
  * could be mapped and is refused too). PHI_MODEL, PHI_MEMORY; on failure *out is all zero. */
 int phi_file_open(const char *path, struct phi_file *out, phi_error *err);
+/* read: into memory of our own, so that nothing that happens to the file later matters. Else as phi_file_open(). */
+int phi_file_load(const char *path, bool read, struct phi_file *out, phi_error *err);
 void phi_file_close(struct phi_file *f); /* a zeroed one is fine; leaves it zeroed */
 
 /* As phi_fail(), with "PATH: " before the sentence. The path is shortened from the left where it would crowd out the sentence,

@@ -498,8 +498,12 @@ out:
 }
 
 int phi_gguf_open(const char *path, struct phi_gguf *out, phi_error *err) {
+    return phi_gguf_load(path, false, out, err);
+}
+
+int phi_gguf_load(const char *path, bool read, struct phi_gguf *out, phi_error *err) {
     memset(out, 0, sizeof *out);
-    int status = phi_file_open(path, &out->file, err);
+    int status = phi_file_load(path, read, &out->file, err);
     if (status) return status;
     struct phi_cursor c = {out->file.data, out->file.data + out->file.size};
     status = read_header(out, &c, err);

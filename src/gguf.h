@@ -52,6 +52,7 @@ struct phi_gguf {
  * Refused: keys or tensor names that are empty, too long, not UTF-8, with NUL inside, or there twice; nested arrays; tensors of
  * a type that is not in quant.def; more than 65536 keys or tensors; everything that points outside the file. */
 int phi_gguf_open(const char *path, struct phi_gguf *out, phi_error *err);
+int phi_gguf_load(const char *path, bool read, struct phi_gguf *out, phi_error *err); /* read: phi_file_load() */
 void phi_gguf_close(struct phi_gguf *g); /* a zeroed one is fine; leaves it zeroed */
 
 const struct phi_gguf_kv *phi_gguf_find(const struct phi_gguf *g, const char *key);           /* NULL: no such key */

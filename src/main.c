@@ -1,6 +1,7 @@
 /* The program: prepare the process, read the options, run the command, end with its exit code. The only exit(). */
 #include "cli/commands.h"
 #include "cli/events.h"
+#include "cli/pinning.h"
 #include "cli/storage.h"
 
 #include <fcntl.h>
@@ -32,7 +33,8 @@ static int run(int argc, char **argv) {
     if (options.completion_zsh) return cli_completion("zsh");
     if (options.completion_fish) return cli_completion("fish");
     cli_events_set(options.json && (options.command == CLI_RUN || options.command == CLI_CHAT));
-    return commands[options.command](&options);
+    status = cli_pin(&options);
+    return status ? status : commands[options.command](&options);
 }
 
 int main(int argc, char **argv) {

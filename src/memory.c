@@ -1,5 +1,6 @@
 /* Allocation, page mappings, and how much memory is left. Nothing else in the library calls malloc or mmap. */
 #include "memory.h"
+#include "cgroup.h"
 #include "io.h"
 
 #include <errno.h>
@@ -146,26 +147,15 @@ static unsigned long long group_left(const char *dir, bool v2) {
     return limit > usage ? limit - usage : 0;
 }
 
-/* The least that this process's control group and its parents grant. Inside a container the path of /proc/self/cgroup
- * may be the host's: directories that do not exist grant everything, and the walk ends at the mount point, which is
- * the container's. */
+static void take_group(void *user, const char *dir, bool v2) {
+    unsigned long long *left = user;
+    *left = smaller(*left, group_left(dir, v2));
+}
+
+/* The least that this process's control group and its parents grant. */
 static unsigned long long groups_left(void) {
-    char text[4096];
     unsigned long long left = ULLONG_MAX;
-    if (!phi_io_read_text("/proc/self/cgroup", text, sizeof text)) return left;
-    char *save = NULL;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!path) continue;
-        *path++ = 0;
-        bool v2 = controllers[1] == 0;
-        if (!v2 && strcmp(controllers + 1, "memory") != 0) continue;
-        char dir[512];
-        int root = snprintf(dir, sizeof dir, "/sys/fs/cgroup%s", v2 ? "" : "/memory");
-        if (snprintf(dir + root, sizeof dir - (size_t)root, "%s", path) >= (int)sizeof dir - root) dir[root] = 0;
-        for (char *slash; (slash = strrchr(dir + root, '/')); *slash = 0) left = smaller(left, group_left(dir, v2));
-        left = smaller(left, group_left(dir, v2));
-    }
+    phi_cgroup_walk("memory", take_group, &left);
     return left;
 }
 

@@ -4,10 +4,13 @@
 #include "memory.h"
 #include "rope.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 enum {
     MAX_WIDTH = 1 << 20, /* of any matrix side but the vocabulary's; phi-3-medium has 35840 */
@@ -384,10 +387,14 @@ static int read_model(struct phi_model *m, phi_error *err) {
 }
 
 int phi_model_open(const char *path, phi_model **out, phi_error *err) {
+    return phi_model_load(path, false, out, err);
+}
+
+int phi_model_load(const char *path, bool read, phi_model **out, phi_error *err) {
     struct phi_model *m = phi_alloc(1, sizeof *m);
     *out = NULL;
     if (!m) return phi_file_fail(path, err, PHI_MEMORY, "not enough memory");
-    int e = phi_gguf_open(path, &m->gguf, err);
+    int e = phi_gguf_load(path, read, &m->gguf, err);
     if (e) {
         phi_free(m);
         return e;
@@ -403,6 +410,18 @@ int phi_model_open(const char *path, phi_model **out, phi_error *err) {
 fail:
     phi_model_close(m);
     return e;
+}
+
+int phi_model_lock(const phi_model *m, phi_error *err) {
+    const struct phi_file *f = &m->gguf.file;
+    struct rlimit limit;
+    if (mlock(f->data, (size_t)f->size) == 0) return PHI_OK;
+    int cause = errno;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < f->size)
+        return phi_file_fail(f->path, err, PHI_MEMORY, "%llu MiB cannot be locked in memory, the limit is %llu KiB (ulimit -l)",
+                             (unsigned long long)f->size >> 20, (unsigned long long)limit.rlim_cur >> 10);
+    return phi_file_fail(f->path, err, PHI_MEMORY, "%llu MiB cannot be locked in memory (error %d)",
+                         (unsigned long long)f->size >> 20, cause);
 }
 
 void phi_model_close(phi_model *m) {

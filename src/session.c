@@ -4,6 +4,7 @@
 #include "memory.h"
 #include "rope.h"
 
+#include <limits.h>
 #include <string.h>
 
 static const unsigned long long MEMORY_MARGIN = 512ull << 20; /* left to the system when the context is fitted */
@@ -157,9 +158,9 @@ static int largest_context(struct phi_session *s, unsigned long long n_bytes) {
     return fits;
 }
 
-/* Settle s->n_ctx (fit: it may be lowered) and take the arena. */
-static int take_arena(struct phi_session *s, bool fit, phi_error *err) {
-    unsigned long long available = phi_memory_available();
+/* Settle s->n_ctx (fit: it may be lowered; ignore: whatever memory is free) and take the arena. */
+static int take_arena(struct phi_session *s, bool fit, bool ignore, phi_error *err) {
+    unsigned long long available = ignore ? ULLONG_MAX : phi_memory_available();
     unsigned long long margin = available > 2 * MEMORY_MARGIN ? MEMORY_MARGIN : available / 2;
     size_t need = carve_session(s, NULL);
     if (!need || need > available - margin) {
@@ -242,8 +243,8 @@ int phi_session_open(const phi_model *m, const struct phi_session_options *optio
                      phi_isa_names());
         goto fail;
     }
-    if ((e = take_arena(s, o.n_ctx == 0, err))) goto fail;
-    if ((e = phi_team_open(s->n_threads > s->n_threads_batch ? s->n_threads : s->n_threads_batch, &s->team, err)))
+    if ((e = take_arena(s, o.n_ctx == 0, o.ignore_memory, err))) goto fail;
+    if ((e = phi_team_open(s->n_threads > s->n_threads_batch ? s->n_threads : s->n_threads_batch, o.pin_threads, &s->team, err)))
         goto fail;
     *out = s;
     return 0;

@@ -17,6 +17,7 @@
  * nobody up. Idle workers spin for some microseconds, since the next job of a token usually comes at once, and then
  * sleep. */
 #include "team.h"
+#include "cores.h"
 #include "io.h"
 #include "kernels/kernels.h"
 #include "memory.h"
@@ -30,10 +31,11 @@ struct phi_team {
     int n;
 };
 
-int phi_team_open(int n, struct phi_team **out, phi_error *err) {
+int phi_team_open(int n, bool pin, struct phi_team **out, phi_error *err) {
     *out = phi_alloc(1, sizeof **out);
     if (!*out) return phi_fail(err, PHI_MEMORY, "not enough memory for %d threads", n);
     (*out)->n = n;
+    (void)pin; /* OMP_PROC_BIND is for that */
     omp_set_dynamic(0);
     return 0;
 }
@@ -87,6 +89,8 @@ struct phi_team {
     atomic_bool quit;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    bool pin;
+    struct phi_core_mask mask; /* that the caller had */
     int n_started; /* of worker[] */
     struct worker worker[];
 };
@@ -125,6 +129,7 @@ static void *worker_main(void *arg) {
     struct phi_team *team = w->team;
     unsigned seen = 0;
     phi_fp_enter();
+    if (team->pin) phi_cores_pin(&team->mask, w->index);
     while (!atomic_load(&team->quit)) {
         unsigned job = job_of(atomic_load_explicit(&team->ticket, memory_order_acquire));
         for (int i = 0; job == seen && i < SPIN; i++) {
@@ -152,11 +157,13 @@ static void wake_all(struct phi_team *team) {
     pthread_mutex_unlock(&team->mutex);
 }
 
-int phi_team_open(int n, struct phi_team **out, phi_error *err) {
+int phi_team_open(int n, bool pin, struct phi_team **out, phi_error *err) {
     struct phi_team *team = phi_pages_alloc(sizeof *team + (size_t)n * sizeof team->worker[0]);
     *out = team;
     if (!team) return phi_fail(err, PHI_MEMORY, "not enough memory for %d threads", n);
     team->n = n;
+    team->pin = pin;
+    team->mask = phi_cores_mask();
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->wake, NULL);
     for (int i = 1; i < n; i++) {
@@ -172,6 +179,7 @@ int phi_team_open(int n, struct phi_team **out, phi_error *err) {
         }
         team->n_started++;
     }
+    if (pin) phi_cores_pin(&team->mask, 0);
     return 0;
 }
 
@@ -180,6 +188,7 @@ void phi_team_close(struct phi_team *team) {
     atomic_store(&team->quit, true);
     wake_all(team);
     for (int i = 0; i < team->n_started; i++) pthread_join(team->worker[i].thread, NULL);
+    if (team->pin) phi_cores_unpin(&team->mask);
     pthread_mutex_destroy(&team->mutex);
     pthread_cond_destroy(&team->wake);
     phi_pages_free(team, sizeof *team + (size_t)team->n * sizeof team->worker[0]);

@@ -4,13 +4,15 @@
 
 #include "error.h"
 
+#include <stdbool.h>
+
 struct phi_team;
 
 /* Compute chunk number `chunk` of a job on thread number `thread` (0 = the caller of phi_team_run). */
 typedef void phi_team_fn(void *arg, int chunk, int thread);
 
-/* A team of n threads, the caller included. PHI_MEMORY, PHI_FAILED. */
-int phi_team_open(int n, struct phi_team **out, phi_error *err);
+/* A team of n threads, the caller included. pin: each on a core of its own (cores.h), the caller too. PHI_MEMORY, PHI_FAILED. */
+int phi_team_open(int n, bool pin, struct phi_team **out, phi_error *err);
 void phi_team_close(struct phi_team *team);
 
 /* Run fn for every chunk 0 .. n_chunk-1 on at most n_thread threads; returns when all are done. Chunks are handed out

@@ -46,7 +46,7 @@ static long call(enum phi_io_call kind, int fd) {
         phi_pages_free(pages, 8);
         return pages ? 0 : -1;
     case PHI_IO_THREAD:
-        status = phi_team_open(2, &team, &err);
+        status = phi_team_open(2, false, &team, &err);
         if (!status) phi_team_close(team);
         return status;
     default:

@@ -106,6 +106,9 @@ static void model_type(const struct phi_model_info *m, char out[96]) {
     snprintf(out, 96, "%s %s %s", m->architecture, size, m->type);
 }
 
+/* In the order of enum cli_load; what auto means here is mmap. */
+static const char *const load_modes[] = {"mmap", "none", "mmap", "mlock", "mmap+mlock"};
+
 /* The commit, and the version as one number: 0.1.0 is 100. */
 static int build_of(char commit[16]) {
     const char *bracket = strchr(phi_version(), '(');
@@ -136,8 +139,9 @@ static void fill_llama(const struct bench_output *out, const struct bench_result
     add(f, "n_batch", NUMBER, "%d", t->n_batch);
     add(f, "n_ubatch", NUMBER, "%d", t->n_ubatch);
     add(f, "n_threads", NUMBER, "%d", t->n_threads);
-    add(f, "cpu_mask", STRING, "0x0");
-    add(f, "cpu_strict", FLAG, "0");
+    add(f, "cpu_mask", STRING, "%s", "0x0");
+    if (out->o->cpu_mask) f->field[f->n - 1].text = out->o->cpu_mask;
+    add(f, "cpu_strict", FLAG, "%d", out->o->cpu_strict);
     add(f, "poll", NUMBER, "50");
     add(f, "type_k", STRING, "%s", cli_kv_name(t->type_k));
     add(f, "type_v", STRING, "%s", cli_kv_name(t->type_v));
@@ -150,7 +154,7 @@ static void fill_llama(const struct bench_output *out, const struct bench_result
     add(f, "devices", STRING, "auto");
     add(f, "tensor_split", STRING, "0.00");
     add(f, "tensor_buft_overrides", STRING, "none");
-    add(f, "load_mode", STRING, "mmap");
+    add(f, "load_mode", STRING, "%s", load_modes[out->o->load_mode]);
     add(f, "lazy_mode", NUMBER, "0");
     add(f, "embeddings", FLAG, "0");
     add(f, "no_op_offload", NUMBER, "0");

@@ -110,6 +110,7 @@ static int talk(struct cli_chat *chat) {
 
 static void announce(const struct cli_chat *chat) {
     cli_model_announce(&chat->file);
+    if (!chat->o.no_perf) cli_memory_announce(chat->c.session);
     if (chat->o.verbose) cli_describe(&chat->o, chat->c.session);
     cli_events_load(chat->file.path, chat->c.session, chat->c.seed);
 }

@@ -2,6 +2,7 @@
  * system names a dynamic linker instead (Termux starts programs through one), the file name handed to the kernel,
  * then argv[0]. */
 #include "model_file.h"
+#include "../memory.h"
 #include "sandbox.h"
 #include "storage.h"
 #include "tune.h"
@@ -113,8 +114,11 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     int status = cli_model_choose(o, file);
     if (!status) status = cli_sandbox_enter(o, NULL); /* unless the command has, with a folder */
     if (status) return status;
-    status = phi_model_open(file->path, model, &err);
+    bool read = o->load_mode == CLI_LOAD_NONE || o->load_mode == CLI_LOAD_MLOCK;
+    status = phi_model_load(file->path, read, model, &err);
     if (status) return cli_fail_with(status, &err);
+    if ((o->load_mode == CLI_LOAD_MLOCK || o->load_mode == CLI_LOAD_MMAP_MLOCK) && phi_model_lock(*model, &err))
+        cli_warn("%s", err.text);
     cli_storage_watch(file->path, *model);
     phi_model_get_info(*model, &info);
     if (o->check_tensors && (status = phi_model_verify(*model, &err))) {
@@ -133,6 +137,23 @@ void cli_model_announce(const struct cli_model_file *file) {
     cli_note("model %s%s", file->path, file->why);
 }
 
+/* What will be in memory when all weights have been read. They are pages of the file, which the system takes back when it
+ * must: too many of them are slow, no failure. */
+static unsigned long long available; /* before the session took its part */
+
+void cli_memory_announce(const phi_session *session) {
+    struct phi_model_info m;
+    struct phi_session_info s;
+    phi_model_get_info(phi_session_model(session), &m);
+    phi_session_get_info(session, &s);
+    unsigned long long mib = 1 << 20, weights = m.tensor_bytes / mib, kv = s.kv_bytes / mib, scratch = s.scratch_bytes / mib;
+    if (available == ULLONG_MAX) return;
+    cli_note("memory: weights %llu + KV %llu + scratch %llu = %llu MiB; %llu MiB available", weights, kv, scratch,
+             weights + kv + scratch, available / mib);
+    if (m.tensor_bytes + s.kv_bytes + s.scratch_bytes > available)
+        cli_warn("slow: the weights do not fit into memory beside the rest, their pages are read again and again");
+}
+
 int cli_session_open(const struct cli_options *o, const phi_model *model, int n_ctx, phi_session **session) {
     struct phi_session_options options = o->session;
     struct phi_model_info model_info;
@@ -144,6 +165,7 @@ int cli_session_open(const struct cli_options *o, const phi_model *model, int n_
         options.n_threads = tune.n_threads;
         if (options.n_threads_batch < 0) options.n_threads_batch = tune.n_threads_batch;
     }
+    available = phi_memory_available();
     int status = phi_session_open(model, &options, session, &err);
     if (status) return cli_fail_with(status, &err);
     struct phi_session_info info;

@@ -19,6 +19,8 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
 
 /* "phi: model PATH (why)", once everything that can fail has gone well. */
 void cli_model_announce(const struct cli_model_file *file);
+/* "phi: memory: weights 2282 + KV 768 + scratch 64 = 3114 MiB; 5210 MiB available", of the session opened last. */
+void cli_memory_announce(const phi_session *session);
 
 /* Open a session with the options given; n_ctx = 0: what the options say. The exit code, with the error line printed.
  */

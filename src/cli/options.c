@@ -528,6 +528,10 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     if (o->no_progress) cli_progress_off();
     o->session.n_ubatch = o->n_ubatch < o->n_batch ? o->n_ubatch : o->n_batch;
     o->session.force_threads = o->force_threads;
+    o->session.pin_threads = o->cpu_strict;
+    o->session.ignore_memory = o->fit;
+    if (o->no_mmap) o->load_mode = o->mlock ? CLI_LOAD_MLOCK : CLI_LOAD_NONE;
+    else if (o->mlock) o->load_mode = CLI_LOAD_MMAP_MLOCK;
     status = check_together(o);
     for (int i = 0; !status && i < o->ignored.n; i++)
         cli_warn("option '%s' has no effect here and was ignored", o->ignored.text[i]);

@@ -28,6 +28,8 @@ void cli_texts_cut(struct cli_texts *t, int n); /* only the first n stay */
 
 enum cli_color { CLI_COLOR_ON, CLI_COLOR_OFF, CLI_COLOR_AUTO }; /* in the order of options.def */
 
+enum cli_load { CLI_LOAD_AUTO, CLI_LOAD_NONE, CLI_LOAD_MMAP, CLI_LOAD_MLOCK, CLI_LOAD_MMAP_MLOCK };
+
 enum { CLI_PAIRS_MAX = 16 };
 struct cli_pairs {
     int n, first[CLI_PAIRS_MAX], second[CLI_PAIRS_MAX];
@@ -61,6 +63,10 @@ struct cli_options {
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
     int ignore_eos, check_tensors, fail_on_length, special, raw, multiline;
     int context_shift, keep; /* keep: -1 is all of the prompt */
+    int fit, load_mode; /* enum cli_load; both in the order of options.def */
+    int no_mmap, mlock;
+    const char *cpu_mask, *cpu_range;
+    int cpu_strict;
     int json, man, completion_bash, completion_zsh, completion_fish;
     int single_turn, conversation, no_conversation, no_history, simple_io;
     int on_overflow; /* enum cli_overflow */

@@ -159,6 +159,7 @@ static int run_prompt(const struct cli_options *o, const phi_model *model, const
     if (!status && !ended) status = make_room(&ids, (size_t)info.n_ctx + 1);
     if (status || ended || cli_interrupted()) goto out;
     cli_model_announce(file);
+    if (!o->no_perf) cli_memory_announce(session);
     if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
         cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
                  model_info.n_ctx_train, info.n_ctx);
