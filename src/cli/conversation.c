@@ -239,7 +239,7 @@ static int generate(struct cli_conversation *c, struct answer *a, phi_sampler *s
                               on_progress, a, &result, &err);
     cli_progress("");
     cli_stream_finish(&a->stream, result.stop_id);
-    cli_stream_end_line(&a->stream);
+    if (status != PHI_CONTEXT) cli_stream_end_line(&a->stream); /* then the turn is refused */
     cli_flush();
     cli_statistics_add(&c->last, &result, past, phi_session_n_past(c->session));
     c->last.n_past = phi_session_n_past(c->session);
