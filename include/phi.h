@@ -182,6 +182,11 @@ typedef struct phi_grammar phi_grammar;
  * {m,n}. root: the rule that an answer is, NULL for "root". model NULL: only check the text, *out is NULL then. On success
  * *out is the caller's: phi_grammar_close(), before the model's end. Errors: PHI_USAGE with line and column, PHI_MEMORY. */
 int phi_grammar_open(const phi_model *model, const char *text, size_t n_bytes, const char *root, phi_grammar **out, phi_error *err);
+/* The same for the JSON texts that satisfy a JSON schema (2020-12): type, properties, required, additionalProperties, items,
+ * prefixItems, minItems, maxItems, enum, const, anyOf, $ref inside the schema, $defs, definitions, minLength, maxLength,
+ * pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum; notes ($schema, $id, title, description, default, examples,
+ * $comment) say nothing. Errors: PHI_USAGE with the JSON pointer of what is not supported or cannot be satisfied. */
+int phi_grammar_open_schema(const phi_model *model, const char *text, size_t n_bytes, phi_grammar **out, phi_error *err);
 void phi_grammar_close(phi_grammar *grammar); /* NULL is fine */
 
 /* ---- Sampling and generation ------------------------------------------------------------------------------------------ */

@@ -11,13 +11,7 @@ static const uint32_t runs[] = {
 #include "unicode_runs.inc"
 };
 
-enum phi_class phi_unicode_class(uint32_t code) {
-    if (code < 0x80) { /* most of all text: no search */
-        uint32_t folded = code | 0x20;
-        if (folded >= 'a' && folded <= 'z') return code == folded ? PHI_CLASS_LOWER : PHI_CLASS_UPPER;
-        if (code >= '0' && code <= '9') return PHI_CLASS_NUMBER;
-        return code == ' ' || (code >= '\t' && code <= '\r') ? PHI_CLASS_SPACE : PHI_CLASS_OTHER;
-    }
+static size_t run_of(uint32_t code) {
     size_t low = 0, high = sizeof runs / sizeof *runs; /* runs[low] begins at or before code, runs[high] behind it */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -26,7 +20,22 @@ enum phi_class phi_unicode_class(uint32_t code) {
         else
             high = middle;
     }
-    return (enum phi_class)(runs[low] & 7);
+    return low;
+}
+
+enum phi_class phi_unicode_class(uint32_t code) {
+    if (code < 0x80) { /* most of all text: no search */
+        uint32_t folded = code | 0x20;
+        if (folded >= 'a' && folded <= 'z') return code == folded ? PHI_CLASS_LOWER : PHI_CLASS_UPPER;
+        if (code >= '0' && code <= '9') return PHI_CLASS_NUMBER;
+        return code == ' ' || (code >= '\t' && code <= '\r') ? PHI_CLASS_SPACE : PHI_CLASS_OTHER;
+    }
+    return (enum phi_class)(runs[run_of(code)] & 7);
+}
+
+uint32_t phi_unicode_run_last(uint32_t code) {
+    size_t next = run_of(code) + 1;
+    return next < sizeof runs / sizeof *runs ? (runs[next] >> 3) - 1 : 0x10ffff;
 }
 
 size_t phi_unicode_next(const char *s, size_t n, uint32_t *code, enum phi_class *class_of_code) {

@@ -19,6 +19,9 @@ enum phi_class {
 /* code: at most 0x10FFFF */
 enum phi_class phi_unicode_class(uint32_t code);
 
+/* The last code point of the run around this one: all between have its class. */
+uint32_t phi_unicode_run_last(uint32_t code);
+
 /* The character that the n > 0 bytes at s begin with. Returns its length; a byte that begins no valid UTF-8 character
  * stands alone, of the class OTHER, with the code UINT32_MAX. */
 size_t phi_unicode_next(const char *s, size_t n, uint32_t *code, enum phi_class *class_of_code);

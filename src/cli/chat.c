@@ -175,7 +175,7 @@ static int enter_sandbox(struct cli_chat *chat) {
 int cli_chat(const struct cli_options *o) {
     struct cli_chat chat = {.o = *o, .history.fd = -1};
     struct cli_text message = {NULL, 0}, system = {NULL, 0};
-    struct cli_constraint constraint = {{NULL, 0}, NULL};
+    struct cli_constraint constraint = {.grammar = NULL};
     phi_model *model = NULL;
     int status = enter_sandbox(&chat);
     if (!status) status = cli_constraint_read(o, &constraint);

@@ -1,4 +1,4 @@
-/* What the answer must be, from the options: --grammar, --grammar-file. */
+/* What the answer must be, from the options: --grammar, --grammar-file, -j, -jf. */
 #ifndef PHI_CLI_CONSTRAINT_H
 #define PHI_CLI_CONSTRAINT_H
 
@@ -6,6 +6,8 @@
 
 struct cli_constraint {
     struct cli_text text; /* bytes NULL: the answer may be anything */
+    bool schema;          /* it is a JSON schema, not GBNF */
+    const char *file;     /* where it was read, NULL: from the command line */
     phi_grammar *grammar;
 };
 

@@ -40,7 +40,8 @@ struct cli_options {
     enum cli_command command;
     const char *model, *prompt, *file, *binary_file, *output, *id_list; /* NULL: not given */
     const char *system, *system_file, *chat_template;
-    const char *grammar, *grammar_file; /* sampler.grammar is made of it when the model is there: cli_constraint_open() */
+    const char *json_schema, *json_schema_file;
+    const char *grammar, *grammar_file; /* sampler.grammar is made of one of these when the model is there: cli_constraint_open() */
     struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
     struct phi_sampler_options sampler; /* without seed, biases and ignore_eos: cli_sampler_open() */
     struct cli_texts logit_bias, stop;

@@ -185,7 +185,7 @@ int cli_run(const struct cli_options *o) {
     struct cli_options with = *o;
     struct cli_prompt prompt = {.text = {NULL, 0}};
     struct cli_model_file file;
-    struct cli_constraint constraint = {{NULL, 0}, NULL};
+    struct cli_constraint constraint = {.grammar = NULL};
     phi_model *model = NULL;
     int status = cli_sandbox_enter(o, NULL);
     if (!status) status = cli_constraint_read(o, &constraint);
