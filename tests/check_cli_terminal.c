@@ -60,7 +60,6 @@ static pid_t start(int how, const char *const *arguments, int in[2], int out[2],
     pid_t child = fork();
     if (child) return child;
     signal(SIGINT, how & IGNORE_INT ? SIG_IGN : SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
     int null = open("/dev/null", O_RDONLY);
     dup2(how & IN_TTY ? in[1] : how & IN_PIPE ? in[0] : null, 0);
     dup2(out[1], 1);
@@ -188,6 +187,8 @@ static void check_colors(void) {
               result.err);
     }
     setenv("NO_COLOR", "1", 1);
+    signal(SIGINT, SIG_DFL); /* a background job or nohup may have ignored them */
+    signal(SIGHUP, SIG_DFL);
     setenv("TERM", "xterm", 1);
 }
 
