@@ -161,6 +161,17 @@ for bad in '/set logit-bias 9999+1|9999 is not a token id' '/set logit-bias 5|no
     run 2 chat $greedy; out '8 * 10 = 80\n'; err_has "${bad#*|}"
     input=$dir/empty
 done
+# What answers must be, by /set, too
+chat '/set format json\nHello\n/show parameters\n/set noformat\n/clear\nHello\n/show parameters\n'
+case $(head -n 1 "$dir/out") in '{'* | '['* | '"'* | [0-9-]* | true | false | null) pass ;; *) fail 'no JSON' ;; esac
+if [ "$(tail -n 1 "$dir/out")" = 'Hello! How can I help you?' ] && [ "$(grep -c '^json-schema {}' "$dir/err")" -eq 1 ]; then pass; else fail '/set noformat'; fi
+chat '/set grammar root ::= "yes" | "no"\nHello\n/show parameters\n/set json-schema {"const": 7}\nHello\n'; err_has 'grammar root ::='
+case $(head -n 1 "$dir/out") in yes | no) pass ;; *) fail 'not what the grammar says' ;; esac
+if [ "$(tail -n 1 "$dir/out")" = 7 ]; then pass; else fail 'not what the schema says'; fi
+printf '/set grammar root ::= x\nWhat is 8 * 10?\n' > "$dir/file"
+input=$dir/file
+run 2 chat $greedy; out '8 * 10 = 80\n'; err_has 'phi: error: '
+input=$dir/empty
 chat '/? shortcuts\n/quit\nHello\n'; out ''; err_has 'Ctrl-R'
 chat '/bye\nHello\n'; out ''
 chat '/set verbose\nWhat is 8 * 10?\n/set quiet\n/set history\n/set nohistory\n/set wordwrap\n/set nowordwrap\n/set system Hi\n/show system\n'; err_has 'system prompt: Hi'

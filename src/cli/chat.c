@@ -2,7 +2,6 @@
  * gets the answers and nothing else; each ends with a newline. */
 #include "commands.h"
 #include "events.h"
-#include "constraint.h"
 #include "sandbox.h"
 #include "slash.h"
 #include "state.h"
@@ -175,23 +174,22 @@ static int enter_sandbox(struct cli_chat *chat) {
 int cli_chat(const struct cli_options *o) {
     struct cli_chat chat = {.o = *o, .history.fd = -1};
     struct cli_text message = {NULL, 0}, system = {NULL, 0};
-    struct cli_constraint constraint = {.grammar = NULL};
     phi_model *model = NULL;
     int status = enter_sandbox(&chat);
-    if (!status) status = cli_constraint_read(o, &constraint);
+    if (!status) status = cli_constraint_read(o, &chat.constraint);
     if (!status) status = read_system(o, &system);
     if (!status) status = o->single_turn ? read_single(o, &message) : cli_prompt_read_own(o, "prompt file", &message);
     if (!status && o->no_stdin && !message.bytes)
         status = cli_fail(CLI_USAGE, "--no-stdin leaves no message: give -p TEXT or -f FILE");
     if (!status && !cli_interrupted()) status = cli_model_open(o, true, &chat.file, &model);
-    if (!status && model) status = cli_constraint_open(&constraint, &chat.o, model);
+    if (!status && model) status = cli_constraint_open(&chat.constraint, &chat.o, model);
     if (!status && model) status = cli_conversation_open(&chat.c, &chat.o, model, &system);
     if (!status && model && !cli_interrupted())
         status = o->single_turn ? single(&chat, &message) : repl(&chat, &message);
     cli_input_close(&chat.in);
     cli_history_close(&chat.history);
     cli_conversation_close(&chat.c);
-    cli_constraint_close(&constraint);
+    cli_constraint_close(&chat.constraint);
     cli_texts_cut(&chat.o.stop, 0);
     cli_texts_cut(&chat.o.logit_bias, 0);
     cli_text_free(&chat.attached);

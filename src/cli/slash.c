@@ -128,9 +128,31 @@ static int on_read(struct cli_chat *chat, const char *argument) {
 
 /* ---- Settings -------------------------------------------------------------------------------------------------- */
 
+/* What answers must be from now on; both NULL: anything. */
+static int set_constraint(struct cli_chat *chat, const char *grammar, const char *schema) {
+    struct cli_constraint next;
+    struct cli_options *o = &chat->o, with = *o;
+    with.grammar = grammar;
+    with.json_schema = schema;
+    with.grammar_file = with.json_schema_file = NULL;
+    with.sampler.grammar = NULL;
+    int status = cli_constraint_read(&with, &next);
+    if (!status) status = cli_constraint_open(&next, &with, chat->c.model);
+    if (status) {
+        cli_constraint_close(&next);
+        return status;
+    }
+    cli_constraint_close(&chat->constraint);
+    chat->constraint = next;
+    o->sampler.grammar = next.grammar;
+    o->grammar = o->json_schema = o->grammar_file = o->json_schema_file = NULL; /* they do not count any more */
+    return CLI_OK;
+}
+
 static int on_set(struct cli_chat *chat, const char *argument) {
     static const char usage[] = "/set OPTION VALUE (/show parameters lists them), /set system TEXT, /set verbose, "
-                                "/set quiet, /set history, /set nohistory, /set wordwrap or /set nowordwrap";
+                                "/set quiet, /set history, /set nohistory, /set wordwrap, /set nowordwrap, "
+                                "/set format json or /set noformat";
     if (strncmp(argument, "parameter ", 10) == 0) argument += 10;
     argument += strspn(argument, " ");
     if (strncmp(argument, "system ", 7) == 0) return on_system(chat, argument + 7);
@@ -149,6 +171,8 @@ static int on_set(struct cli_chat *chat, const char *argument) {
         chat->c.wraps = wraps && chat->in.editor; /* without the editor the terminal may not know how to erase */
         return CLI_OK;
     }
+    if (strcmp(argument, "format json") == 0) return set_constraint(chat, NULL, "{}");
+    if (strcmp(argument, "noformat") == 0) return set_constraint(chat, NULL, NULL);
     size_t n = strcspn(argument, " \t");
     const char *value = argument + n + strspn(argument + n, " \t");
     if (n == 0 || !*value) return missing(usage);
@@ -156,6 +180,8 @@ static int on_set(struct cli_chat *chat, const char *argument) {
     snprintf(name, sizeof name, "%s%.*s", argument[0] == '-' ? "" : "--", n < 40 ? (int)n : 40, argument);
     for (char *c = name; *c; c++)
         if (*c == '_') *c = '-'; /* as ollama writes them */
+    if (strcmp(name, "--grammar") == 0) return set_constraint(chat, value, NULL);
+    if (strcmp(name, "--json-schema") == 0) return set_constraint(chat, NULL, value);
     static const char *const ollama[][2] = {
         {"--num-predict", "--predict"}, {"--num-ctx", "--ctx-size"}, {"--stop", "--reverse-prompt"}};
     for (size_t i = 0; i < sizeof ollama / sizeof *ollama; i++)
@@ -163,10 +189,8 @@ static int on_set(struct cli_chat *chat, const char *argument) {
     int64_t seed = chat->o.seed;
     int n_bias = chat->o.logit_bias.n;
     int status = cli_options_set(&chat->o, name, value);
-    if (!status && cli_sampling_check(&chat->o, chat->c.model)) {
+    if (!status && chat->o.logit_bias.n > n_bias && (status = cli_sampling_check(&chat->o, chat->c.model)))
         cli_texts_cut(&chat->o.logit_bias, n_bias);
-        return CLI_USAGE;
-    }
     if (!status && chat->o.seed != seed && chat->o.seed >= 0) chat->c.seed = (uint32_t)chat->o.seed;
     return status;
 }
@@ -178,6 +202,9 @@ static void show_parameters(const struct cli_chat *chat) {
             chat->o.n_predict, chat->o.ignore_eos ? ", ignore-eos" : "");
     cli_say("repeat-penalty %g, repeat-last-n %d, presence-penalty %g, frequency-penalty %g",
             (double)s->repeat_penalty, s->repeat_last_n, (double)s->presence_penalty, (double)s->frequency_penalty);
+    if (chat->constraint.text.bytes)
+        cli_say("%s %.*s", chat->constraint.schema ? "json-schema" : "grammar", (int)chat->constraint.text.n,
+                chat->constraint.text.bytes);
     for (int i = 0; i < chat->o.logit_bias.n; i++) cli_say("logit-bias %s", chat->o.logit_bias.text[i]);
     for (int i = 0; i < chat->o.stop.n; i++) cli_say("reverse-prompt %s", chat->o.stop.text[i]);
 }

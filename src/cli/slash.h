@@ -2,6 +2,7 @@
 #ifndef PHI_CLI_SLASH_H
 #define PHI_CLI_SLASH_H
 
+#include "constraint.h"
 #include "conversation.h"
 #include "input.h"
 #include "model_file.h"
@@ -12,10 +13,11 @@ struct cli_chat {
     struct cli_input in;
     struct cli_history history;
     struct cli_model_file file;
-    struct cli_text attached; /* by /read: goes behind the next message */
-    struct cli_text draft;    /* by /edit: what the editor begins with */
-    bool leave;               /* by /exit */
-    bool cut_short;           /* --fail-on-length: a limit has ended an answer */
+    struct cli_constraint constraint; /* o.sampler.grammar is its grammar */
+    struct cli_text attached;         /* by /read: goes behind the next message */
+    struct cli_text draft;            /* by /edit: what the editor begins with */
+    bool leave;                       /* by /exit */
+    bool cut_short;                   /* --fail-on-length: a limit has ended an answer */
 };
 
 /* The words that Tab completes, up to a NULL: "/help" ... */
