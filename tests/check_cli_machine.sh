@@ -48,7 +48,7 @@ run 2 $p -Cr 3-1; one_error "'3-1' is not a range of cores"
 run 2 $p -C 1 -Cr 0-0; one_error 'use one of them'
 run 2 $p --cpu-strict 2; one_error "cpu-strict: '2'"
 if [ "$(uname)" = Linux ] && [ -z "${PHI_RUN:-}" ]; then
-    allowed=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
+    allowed=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status)
     mask=$(printf '%x' $((1 << allowed)))
     run 0 $p -v -Cr "$allowed"; err_has 'threads = 1, threads for the prompt = 1'; same "$dir/plain" "$dir/out"
     run 0 $p -v -C "0x$mask"; err_has 'threads = 1,'
