@@ -137,8 +137,8 @@ refuse 2 "lv: 'x' is not a whole number" -p x -lv x
 refuse 2 'none of on, off, auto' -p x --color red
 
 # ---- Options of llama.cpp that mean nothing here: with as many values as they have; a wrong use of others is still one line
-run 0 -m $demo -n 0 --no-perf -ngl 99 -fa -np 2 --poll 50 --prio 2 --warmup --no-warmup --repack -nr --jinja --offline --mmap -fa auto -p x
-for name in -ngl -fa -np --poll --prio --warmup --no-warmup --repack -nr --jinja --offline --mmap; do
+run 0 -m $demo -n 0 --no-perf -ngl 99 -fa -np 2 --poll 50 --prio 2 --warmup --no-warmup --repack -nr --jinja --offline --mmap -lm dio -fa auto -p x
+for name in "-lm dio" -ngl -fa -np --poll --prio --warmup --no-warmup --repack -nr --jinja --offline --mmap; do
     err_has "phi: warning: option '$name' has no effect here and was ignored"
 done
 refuse 2 "unexpected word 'on'" -m $demo -p x --jinja on

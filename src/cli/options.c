@@ -344,6 +344,11 @@ int cli_options_set(struct cli_options *o, const char *name, const char *value) 
     return read_value(o, row, name, value);
 }
 
+static int ignore(struct cli_options *o, const char *what) {
+    if (o->ignored.n < CLI_TEXTS_MAX) o->ignored.text[o->ignored.n++] = what;
+    return CLI_OK;
+}
+
 /* 1: word is such an option, *at has moved over its values; 0: it is not. */
 static int skip_pasted(struct cli_options *o, int argc, char **argv, int *at) {
     const char *word = argv[*at];
@@ -354,7 +359,7 @@ static int skip_pasted(struct cli_options *o, int argc, char **argv, int *at) {
         bool choice = strcmp(next, "on") == 0 || strcmp(next, "off") == 0 || strcmp(next, "auto") == 0 ||
                       strcmp(next, "0") == 0 || strcmp(next, "1") == 0;
         if (!word[length] && (pasted[i].values == 1 ? *at + 1 < argc : pasted[i].values < 0 && choice)) ++*at;
-        if (o->ignored.n < CLI_TEXTS_MAX) o->ignored.text[o->ignored.n++] = pasted[i].name;
+        ignore(o, pasted[i].name);
         return 1;
     }
     return 0;
@@ -380,7 +385,9 @@ static int read_option(struct cli_options *o, int argc, char **argv, int *at) {
     bool wants = row->value[0] != 0;
     if (value && !wants) return cli_fail(CLI_USAGE, "%s takes no value", name);
     if (wants && !value && *at + 1 == argc) return cli_fail(CLI_USAGE, "%s needs a value: %s", name, row->value);
-    return read_value(o, row, name, !wants ? "" : value ? value + 1 : argv[++*at]);
+    value = !wants ? "" : value ? value + 1 : argv[++*at];
+    if (row->at == offsetof(struct cli_options, load_mode) && strcmp(value, "dio") == 0) return ignore(o, "-lm dio");
+    return read_value(o, row, name, value);
 }
 
 static int read_command(struct cli_options *o, const char *word) {
@@ -517,7 +524,8 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
         else
             status = cli_fail(CLI_USAGE, "unexpected word '%s'; quote a text that has spaces", word);
     }
-    bool asked = o->help || o->help_all || o->version || o->man || o->completion_bash || o->completion_zsh || o->completion_fish;
+    bool asked = o->help || o->help_all || o->version || o->man || o->completion_bash || o->completion_zsh ||
+                 o->completion_fish;
     if (status || asked) return status;
     choose_command(o, named);
     if (o->verbosity >= 0) {
@@ -530,8 +538,10 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     o->session.force_threads = o->force_threads;
     o->session.pin_threads = o->cpu_strict;
     o->session.ignore_memory = o->fit;
-    if (o->no_mmap) o->load_mode = o->mlock ? CLI_LOAD_MLOCK : CLI_LOAD_NONE;
-    else if (o->mlock) o->load_mode = CLI_LOAD_MMAP_MLOCK;
+    if (o->no_mmap)
+        o->load_mode = o->mlock ? CLI_LOAD_MLOCK : CLI_LOAD_NONE;
+    else if (o->mlock)
+        o->load_mode = CLI_LOAD_MMAP_MLOCK;
     status = check_together(o);
     for (int i = 0; !status && i < o->ignored.n; i++)
         cli_warn("option '%s' has no effect here and was ignored", o->ignored.text[i]);
@@ -539,7 +549,8 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     return status;
 }
 
-/* ---- The table, for help.c and manual.c -------------------------------------------------------------------------- */
+/* ---- The table, for help.c and manual.c --------------------------------------------------------------------------
+ */
 
 bool cli_option_row(int i, struct cli_option_row *out) {
     if (i < 0 || i >= N_ROW) return false;
@@ -550,7 +561,7 @@ bool cli_option_row(int i, struct cli_option_row *out) {
                                    .range = r->kind == WORD || *r->value ? r->range : "",
                                    .commands = r->commands & ~(unsigned)COMMON,
                                    .common = (r->commands & COMMON) != 0,
-                                   .words = r->kind == WORD                        ? r->range
+                                   .words = r->kind == WORD                       ? r->range
                                             : r->kind == KV || r->kind == KV_LIST ? "f32, f16, q8_0"
                                             : r->kind == ISA                      ? phi_isa_names()
                                             : r->kind == FORMAT                   ? phi_chat_formats()
