@@ -132,7 +132,7 @@ struct search {
     uint32_t *heap;      /* alternatives, the cheapest on top */
     uint32_t n_heap;
     uint8_t *text; /* of a run of characters */
-    uint32_t *least;
+    uint32_t *state, *least;
 };
 
 static bool cheaper(const struct phi_grammar *g, uint32_t a, uint32_t b) {
@@ -176,9 +176,10 @@ static void cost_of_run(struct search *s, uint32_t first, uint32_t last) {
     for (uint32_t i = first; i < last; i++) {
         uint32_t length = shortest_character(&g->utf8, element_arg(g->element[i]), s->text + n);
         if (length == 0) return; /* the rest of the whole alternative stays MAX_TOKENS */
+        for (uint32_t k = 0; k < length; k++) s->state[n + k] = length == 1 ? element_arg(g->element[i]) : 0;
         n += length;
     }
-    phi_grammar_vocab_cut(&g->vocab, s->text, n, s->least);
+    phi_grammar_vocab_cut(&g->vocab, s->text, s->state, n, s->least);
     struct grammar_rest after = g->rest[last];
     for (uint32_t i = first, at = 0; i < last; i++) {
         uint32_t tokens = s->least[at] + after.tokens, steps = n - at + (last - i) + after.steps;
@@ -241,8 +242,9 @@ static bool index_uses(struct search *s) {
         if (i - g->alternative[a] > longest) longest = i - g->alternative[a];
     }
     s->text = phi_alloc((size_t)longest * 4 + 1, 1);
+    s->state = phi_alloc((size_t)longest * 4 + 1, sizeof *s->state);
     s->least = phi_alloc((size_t)longest * 4 + 1, sizeof *s->least);
-    return s->text && s->least;
+    return s->text && s->state && s->least;
 }
 
 static bool find_shortest(struct compiler *c) {
@@ -267,6 +269,7 @@ static bool find_shortest(struct compiler *c) {
     phi_free(s.use);
     phi_free(s.settled);
     phi_free(s.text);
+    phi_free(s.state);
     phi_free(s.least);
     return done;
 }
@@ -445,7 +448,8 @@ int phi_grammar_compile(const struct phi_grammar_builder *b, const phi_model *mo
                         b->n_element + b->n_alternative, PHI_GRAMMAR_MAX_ELEMENT);
     c.g = phi_alloc(1, sizeof *c.g);
     if (c.g && phi_grammar_vocab_open(&c.g->vocab, model) && flatten(&c, root) &&
-        phi_utf8_automaton_finish(&c.g->utf8, c.g->vocab.has) && find_shortest(&c) && find_same(c.g)) {
+        phi_utf8_automaton_finish(&c.g->utf8, c.g->vocab.has) && phi_grammar_vocab_measure(&c.g->vocab, &c.g->utf8) &&
+        find_shortest(&c) && find_same(c.g)) {
         classify_bytes(c.g);
         c.g->fingerprint = fingerprint(c.g);
         status = check(&c, model != NULL, &wrong, err);

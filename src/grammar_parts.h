@@ -118,13 +118,19 @@ struct grammar_vocab {
     struct vocab_key *key; /* [n_key] tokens that a text can be cut into */
     uint32_t n_key;
     uint32_t by_first[257]; /* key[by_first[b]] .. are those that begin with b */
+    uint32_t *lengths;      /* [n_state of the automaton] bit n - 1: a token is n ASCII characters of the state's set */
 };
 
 /* model NULL: no tokens; texts are then cut into bytes. False: no memory. */
 bool phi_grammar_vocab_open(struct grammar_vocab *v, const phi_model *model);
 void phi_grammar_vocab_close(struct grammar_vocab *v);
-/* least[i], i = n .. 0: the least number of tokens that text[i] .. text[n - 1] can be cut into, or MAX_TOKENS. */
-void phi_grammar_vocab_cut(const struct grammar_vocab *v, const uint8_t *text, size_t n, uint32_t *least);
+/* lengths; for sets of several ASCII characters. False: no memory. */
+bool phi_grammar_vocab_measure(struct grammar_vocab *v, const struct utf8_automaton *a);
+/* least[i], i = n .. 0: the least number of tokens that the text from i on can be cut into, or MAX_TOKENS. The text is
+ * text[0] .. text[n - 1], but where state[i] is not 0, byte i may as well be any other ASCII character that this state
+ * takes. */
+void phi_grammar_vocab_cut(const struct grammar_vocab *v, const uint8_t *text, const uint32_t *state, size_t n,
+                           uint32_t *least);
 
 /* ---- Compiled -------------------------------------------------------------------------------------------------- */
 

@@ -256,9 +256,13 @@ static bool walk_byte(struct phi_grammar_state *s, uint8_t byte) {
 
 /* ---- Completions ----------------------------------------------------------------------------------------------- */
 
-static size_t write_character(struct phi_grammar_state *s, uint32_t state, size_t n) {
+static size_t write_character(struct phi_grammar_state *s, uint32_t state, bool whole, size_t n) {
     const struct utf8_automaton *a = &s->g->utf8;
-    for (bool found = true; state; state = utf8_next(a, state, a->byte[state], &found)) s->text[n++] = a->byte[state];
+    uint32_t first = whole && a->length[state] == 1 ? state : 0;
+    for (bool found = true; state; state = utf8_next(a, state, a->byte[state], &found)) {
+        s->state[n] = first;
+        s->text[n++] = a->byte[state];
+    }
     return n;
 }
 
@@ -272,7 +276,7 @@ static size_t write_rest(struct phi_grammar_state *s, uint32_t element, size_t n
             if (n_path == 0) return n;
             element = s->path[--n_path];
         } else if (element_kind(e) == ELEMENT_SET) {
-            n = write_character(s, element_arg(e), n);
+            n = write_character(s, element_arg(e), true, n);
             element++;
         } else {
             uint32_t inner = g->shortest[element_arg(e)];
@@ -287,7 +291,7 @@ static size_t write_rest(struct phi_grammar_state *s, uint32_t element, size_t n
 static size_t write_completion(struct phi_grammar_state *s, struct stack_top t) {
     size_t n = 0;
     if (t.node == 0) return 0;
-    if (t.inside) n = write_character(s, t.inside, n);
+    if (t.inside) n = write_character(s, t.inside, false, n);
     n = write_rest(s, s->node[t.node].element + (t.inside != 0), n);
     for (uint32_t at = s->node[t.node].below; at; at = s->node[at].below) n = write_rest(s, s->node[at].element, n);
     return n;
@@ -302,7 +306,7 @@ static uint32_t cut_of(struct phi_grammar_state *s, uint32_t place) {
     uint32_t best = MAX_TOKENS;
     for (uint32_t i = 0; i < p->n && best > 0; i++) {
         size_t n = write_completion(s, s->top[p->first + i]);
-        phi_grammar_vocab_cut(&s->g->vocab, s->text, n, s->least);
+        phi_grammar_vocab_cut(&s->g->vocab, s->text, s->state, n, s->least);
         if (s->least[0] < best) best = s->least[0];
     }
     return p->cut = best;
@@ -337,10 +341,11 @@ int phi_grammar_state_open(const phi_grammar *g, bool skip_space, struct phi_gra
     s->found = phi_alloc(PHI_GRAMMAR_MAX_STACK, sizeof *s->found);
     s->kept = phi_alloc(2 * PHI_GRAMMAR_MAX_STACK, sizeof *s->kept);
     s->text = phi_alloc(PHI_GRAMMAR_MAX_SHORTEST + 4, sizeof *s->text);
+    s->state = phi_alloc(PHI_GRAMMAR_MAX_SHORTEST + 4, sizeof *s->state);
     s->least = phi_alloc(PHI_GRAMMAR_MAX_SHORTEST + 5, sizeof *s->least);
     s->path = phi_alloc(PHI_GRAMMAR_MAX_DEPTH + 1, sizeof *s->path);
     if (!s->node || !s->other || !s->node_slot || !s->moved || !s->seen || !s->place || !s->top || !s->place_slot ||
-        !s->next || !s->todo || !s->found || !s->kept || !s->text || !s->least || !s->path)
+        !s->next || !s->todo || !s->found || !s->kept || !s->text || !s->state || !s->least || !s->path)
         goto no_memory;
     clear(s, true);
     begin_step(s);
@@ -369,6 +374,7 @@ void phi_grammar_state_close(struct phi_grammar_state *s) {
     phi_free(s->found);
     phi_free(s->kept);
     phi_free(s->text);
+    phi_free(s->state);
     phi_free(s->least);
     phi_free(s->path);
     phi_free(s);

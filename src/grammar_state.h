@@ -78,6 +78,7 @@ struct phi_grammar_state {
 
     /* For one completion */
     uint8_t *text;   /* [MAX_SHORTEST + 4] */
+    uint32_t *state; /* [MAX_SHORTEST + 4] as for phi_grammar_vocab_cut() */
     uint32_t *least; /* [MAX_SHORTEST + 5] */
     uint32_t *path;  /* [MAX_DEPTH + 1] elements */
 };

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CUT = 32 }; /* bytes of the longest token that texts are cut into */
+enum {
+    MAX_CUT = 32,     /* bytes of the longest token that texts are cut into: lengths are bits of a word */
+    MAX_MEASURED = 64 /* sets whose lengths are looked for: each takes a walk over the vocabulary */
+};
 
 /* Byte `at` of a key; -1 behind its end, so that a prefix comes before what it begins. */
 static int key_byte(const struct vocab_key *k, uint32_t at) {
@@ -67,6 +70,7 @@ void phi_grammar_vocab_close(struct grammar_vocab *v) {
     phi_free(v->n_bytes);
     phi_free(v->first);
     phi_free(v->key);
+    phi_free(v->lengths);
 }
 
 /* The first of the keys low .. high - 1, which are alike in the bytes before `at`, whose byte there is b or above. */
@@ -81,10 +85,47 @@ static uint32_t lower_bound(const struct grammar_vocab *v, uint32_t low, uint32_
     return low;
 }
 
-void phi_grammar_vocab_cut(const struct grammar_vocab *v, const uint8_t *text, size_t n, uint32_t *least) {
+/* The ASCII characters of a state that starts a character, as bits. */
+static void ascii_of(const struct utf8_automaton *a, uint32_t state, uint64_t set[2]) {
+    set[0] = set[1] = 0;
+    for (uint32_t i = a->first[state]; i < a->first[state + 1]; i++)
+        for (unsigned b = a->arc[i].first; b <= a->arc[i].last && b < 128; b++) set[b >> 6] |= 1ull << (b & 63);
+}
+
+bool phi_grammar_vocab_measure(struct grammar_vocab *v, const struct utf8_automaton *a) {
+    uint64_t(*used)[2] = phi_alloc((size_t)v->n_key + 1, sizeof *used); /* characters of each key */
+    v->lengths = phi_alloc((size_t)a->n_state + 1, sizeof *v->lengths);
+    for (uint32_t i = 0; used && i < v->n_key; i++)
+        for (uint32_t k = 0; k < v->key[i].n; k++) {
+            uint8_t b = (uint8_t)v->key[i].bytes[k];
+            if (b < 128)
+                used[i][b >> 6] |= 1ull << (b & 63);
+            else
+                used[i][0] = used[i][1] = UINT64_MAX; /* in no set */
+        }
+    uint32_t n_set = 0;
+    for (uint32_t state = 1; used && v->lengths && state < a->n_state; state++) {
+        uint64_t set[2];
+        ascii_of(a, state, set);
+        bool several = (set[0] & (set[0] - 1)) || (set[1] & (set[1] - 1)) || (set[0] && set[1]);
+        if (!several || ++n_set > MAX_MEASURED) continue;
+        for (uint32_t i = 0; i < v->n_key; i++)
+            if (!(used[i][0] & ~set[0]) && !(used[i][1] & ~set[1])) v->lengths[state] |= 1u << (v->key[i].n - 1);
+    }
+    phi_free(used);
+    return used && v->lengths;
+}
+
+void phi_grammar_vocab_cut(const struct grammar_vocab *v, const uint8_t *text, const uint32_t *state, size_t n,
+                           uint32_t *least) {
+    uint32_t alike = 0; /* bytes from i on that one state takes, MAX_CUT at most */
     least[n] = 0;
     for (size_t i = n; i-- > 0;) {
         uint32_t best = v->n_token == 0 ? least[i + 1] + 1 : MAX_TOKENS;
+        alike = i + 1 < n && state[i] == state[i + 1] ? alike + (alike < MAX_CUT) : 1;
+        uint32_t lengths = state[i] ? v->lengths[state[i]] : 0;
+        for (uint32_t k = 1; k <= alike && lengths >> (k - 1); k++)
+            if (lengths >> (k - 1) & 1 && least[i + k] < best) best = least[i + k] + 1;
         uint32_t low = v->by_first[text[i]], high = v->by_first[text[i] + 1];
         for (uint32_t k = 1; low < high; k++) { /* the keys that begin with the k bytes from i on */
             if (v->key[low].n == k && least[i + k] < best) best = least[i + k] + 1;

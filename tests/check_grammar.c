@@ -429,6 +429,8 @@ static void check_budgets(void) {
         "root ::= (\"(\" root \")\" | \"[\" root \"]\"){0,3}",
         "root ::= [\\u0400-\\u04ff]{5} | \"no\" [^\\x00-\\uffff]+",
         "root ::= \"yes\" | \"no\" | \"the end of the story\"",
+        "root ::= \"[\" text \", \" text \"]\"\ntext ::= \"'\" c{30,50} \"'\"\nc ::= [^'\\\\\\x00-\\x1f] | \"\\\\\" "
+        ".",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         phi_grammar *g = open_grammar(texts[i], NULL);
@@ -449,6 +451,24 @@ static void check_budgets(void) {
         check_budget(g, shortest + (uint32_t)(n % 7), maker.text);
         phi_grammar_close(g);
         n++;
+    }
+}
+
+/* Bounds are of tokens, not of characters. */
+static void check_bounds(void) {
+    static const struct {
+        const char *grammar;
+        uint32_t most;
+    } cases[] = {
+        {"root ::= [a-z]{30}", 6}, {"root ::= c{30}\nc ::= [^\"] | \"\\\\\" .", 6}, {"root ::= \" the\"{5}", 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        phi_grammar *g = open_grammar(cases[i].grammar, NULL);
+        struct phi_grammar_state *s = open_state(g, false);
+        uint32_t shortest = phi_grammar_state_shortest(s);
+        CHECK(shortest <= cases[i].most, "%s: %u tokens", cases[i].grammar, shortest);
+        for (uint32_t n = shortest; n < shortest + 10; n++) check_budget(g, n, cases[i].grammar);
+        phi_grammar_state_close(s);
+        phi_grammar_close(g);
     }
 }
 
@@ -593,6 +613,7 @@ int main(void) {
     check_drops();
     check_sampler();
     check_budgets();
+    check_bounds();
     check_generate();
     check_saved();
     check_memory();
