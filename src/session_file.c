@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { VERSION = 1, HEADER = 64, SLOTS_AT = 4096, SLOT_STEP = 4096, SLOT = 36, STATE_HEAD = 28 };
+enum { VERSION = 1, HEADER = 72, SLOTS_AT = 4096, SLOT_STEP = 4096, SLOT = 36, STATE_HEAD = 28 };
 enum { MAX_STATE = 256 << 20 }; /* bytes; ids and texts of a context of a million tokens need less */
 
 static const char MAGIC[8] = {'P', 'H', 'I', '-', 'S', 'E', 'S', 'S'};
@@ -53,6 +53,16 @@ uint64_t phi_model_fingerprint(const phi_model *m) {
     return hash;
 }
 
+uint64_t phi_file_fingerprint(const struct phi_file *file) {
+    enum { BEGINNING = 1 << 16, PLACES = 256, SAMPLE = 64 };
+    uint64_t hash = phi_hash(PHI_HASH_START, &file->size, sizeof file->size);
+    hash = phi_hash(hash, file->data, file->size < BEGINNING ? (size_t)file->size : BEGINNING);
+    uint64_t last = file->size >= SAMPLE ? file->size - SAMPLE : 0;
+    for (uint64_t i = 0; i < PLACES && last; i++)
+        hash = phi_hash(hash, file->data + (i + 1 < PLACES ? last / (PLACES - 1) * i : last), SAMPLE);
+    return hash;
+}
+
 static void pack_header(const struct phi_session_file *f, uint8_t out[HEADER]) {
     const struct phi_session *s = f->session;
     const struct phi_model *m = s->model;
@@ -66,14 +76,8 @@ static void pack_header(const struct phi_session_file *f, uint8_t out[HEADER]) {
     phi_pack_u64(&at, f->model);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) phi_pack_u32(&at, numbers[i]);
     phi_pack_u64(&at, f->block_bytes);
+    phi_pack_u64(&at, f->model_file);
     phi_pack_u32(&at, phi_crc32(&f->crc, 0, out, HEADER - 4));
-}
-
-int phi_session_file_probe(int fd) {
-    char magic[sizeof MAGIC];
-    ssize_t n = phi_io_pread_all(fd, magic, sizeof magic, 0);
-    if (n <= 0) return n ? -1 : 0;
-    return memcmp(magic, MAGIC, (size_t)n) == 0 ? 1 : -1;
 }
 
 static int other_cache(const struct phi_session_file *f, const uint8_t *theirs, phi_error *err) {
@@ -85,25 +89,36 @@ static int other_cache(const struct phi_session_file *f, const uint8_t *theirs, 
                          k < PHI_N_CACHE ? types[k] : "?", v < PHI_N_CACHE ? types[v] : "?", (unsigned)window);
 }
 
-/* Compare the header of the file with that of our session: field by field, for the right sentence. */
-static int check_header(struct phi_session_file *f, phi_error *err) {
-    static const char *const kinds[] = {"session of 'phi run'", "session of 'phi chat'", "prompt cache"};
-    uint8_t ours[HEADER], theirs[HEADER] = {0};
-    ssize_t n = phi_io_pread_all(f->fd, theirs, sizeof theirs, 0);
-    if (n < 0) return fail_read(f->path, err);
-    if (n == 0) return PHI_OK;
+/* 1: theirs is a header; 0: the file is empty; negative: the status. */
+static int read_header(const struct phi_session_file *f, uint8_t theirs[HEADER], phi_error *err) {
+    memset(theirs, 0, HEADER);
+    ssize_t n = phi_io_pread_all(f->fd, theirs, HEADER, 0);
+    if (n <= 0) return n ? fail_read(f->path, err) : 0;
     if (memcmp(theirs, MAGIC, (size_t)n < sizeof MAGIC ? (size_t)n : sizeof MAGIC) != 0)
         return phi_file_fail(f->path, err, PHI_USAGE, "is not a session file; nothing in it was changed");
     uint32_t version = (uint32_t)phi_little_endian(theirs + 8, 4), kind = (uint32_t)phi_little_endian(theirs + 12, 4);
     if (n >= 12 && version != VERSION)
         return phi_file_fail(f->path, err, PHI_FAILED, "session ignored: its version is %u, this program knows %d",
                              (unsigned)version, VERSION);
-    pack_header(f, ours);
     if (n < HEADER || phi_little_endian(theirs + HEADER - 4, 4) != phi_crc32(&f->crc, 0, theirs, HEADER - 4) ||
         kind > PHI_SESSION_CACHE)
         return phi_file_fail(f->path, err, PHI_FAILED, "session ignored: its header is damaged");
-    if (memcmp(theirs + 16, ours + 16, 24) != 0)
-        return phi_file_fail(f->path, err, PHI_FAILED, "session ignored: written by another model");
+    return 1;
+}
+
+static int other_model(const struct phi_session_file *f, phi_error *err) {
+    return phi_file_fail(f->path, err, PHI_FAILED, "session ignored: written by another model");
+}
+
+/* Compare the header of the file with that of our session: field by field, for the right sentence. */
+static int check_header(struct phi_session_file *f, phi_error *err) {
+    static const char *const kinds[] = {"session of 'phi run'", "session of 'phi chat'", "prompt cache"};
+    uint8_t ours[HEADER], theirs[HEADER];
+    int status = read_header(f, theirs, err);
+    if (status <= 0) return status;
+    uint32_t kind = (uint32_t)phi_little_endian(theirs + 12, 4);
+    pack_header(f, ours);
+    if (memcmp(theirs + 16, ours + 16, 24) != 0 || memcmp(theirs + 60, ours + 60, 8) != 0) return other_model(f, err);
     if (memcmp(theirs + 40, ours + 40, 12) != 0) return other_cache(f, theirs, err);
     if (kind != (uint32_t)f->kind)
         return phi_file_fail(f->path, err, PHI_USAGE, "is a %s, not a %s; use a file of its own", kinds[kind],
@@ -152,12 +167,16 @@ static int unpack(const struct phi_session_file *f, const uint8_t *packed, size_
     return PHI_OK;
 }
 
-/* The state of a slot, if it is newer than what there is. 1: the slot was never written; 0: taken, or older; negative:
- * PHI_FAILED damaged, PHI_OUTPUT, PHI_MEMORY. */
-static int read_slot(struct phi_session_file *f, int slot, uint64_t file_bytes) {
+struct packed {
+    uint8_t *bytes; /* the caller's */
+    size_t n;
+    uint64_t number;
+};
+
+/* The packed state of a slot; f->live[slot] is where it lies. 1: the slot was never written; negative: PHI_FAILED damaged,
+ * PHI_OUTPUT, PHI_MEMORY. */
+static int read_slot(struct phi_session_file *f, int slot, uint64_t file_bytes, struct packed *out) {
     uint8_t bytes[SLOT] = {0};
-    struct phi_session_state state = {0};
-    int list = 0;
     ssize_t got = phi_io_pread_all(f->fd, bytes, SLOT, SLOTS_AT + SLOT_STEP * (uint64_t)slot);
     if (got < 0) return PHI_OUTPUT;
     bool written = false;
@@ -167,45 +186,71 @@ static int read_slot(struct phi_session_file *f, int slot, uint64_t file_bytes) 
              n = phi_little_endian(bytes + 24, 8);
     if (memcmp(bytes, SLOT_MAGIC, 4) != 0 || phi_little_endian(bytes + 32, 4) != phi_crc32(&f->crc, 0, bytes, 32))
         return PHI_FAILED;
-    if (number == 0 || number > UINT64_MAX / 2 || at > file_bytes || n > file_bytes - at || n < STATE_HEAD || n > MAX_STATE) return PHI_FAILED;
+    if (number == 0 || number > UINT64_MAX / 2 || at > file_bytes || n > file_bytes - at || n < STATE_HEAD ||
+        n > MAX_STATE)
+        return PHI_FAILED;
+    *out = (struct packed){phi_alloc((size_t)n, 1), (size_t)n, number};
+    if (!out->bytes) return PHI_MEMORY;
+    got = phi_io_pread_all(f->fd, out->bytes, out->n, at);
     f->live[slot] = (struct extent){at, n};
-    if (number <= f->state.number) return 0;
-    uint8_t *packed = phi_alloc((size_t)n, 1);
-    if (!packed) return PHI_MEMORY;
-    got = phi_io_pread_all(f->fd, packed, (size_t)n, at);
-    int status = got < 0                                                                       ? PHI_OUTPUT
-                 : (uint64_t)got != n ||
-                           phi_crc32(&f->crc, 0, packed, (size_t)n) != phi_little_endian(bytes + 4, 4) ? PHI_FAILED
-                                                                                                       : PHI_OK;
-    if (!status) status = unpack(f, packed, (size_t)n, &state, &list);
-    if (status) {
+    if (got == (ssize_t)n && phi_crc32(&f->crc, 0, out->bytes, out->n) == phi_little_endian(bytes + 4, 4)) return PHI_OK;
+    phi_free(out->bytes);
+    out->bytes = NULL;
+    f->live[slot].n = 0;
+    return got < 0 ? PHI_OUTPUT : PHI_FAILED;
+}
+
+/* Take the state of a slot if it is sound, and newer than what there is. As read_slot(). */
+static int take_slot(struct phi_session_file *f, int slot, uint64_t file_bytes) {
+    struct phi_session_state state = {0};
+    struct packed packed = {NULL, 0, 0};
+    int list = 0, status = read_slot(f, slot, file_bytes, &packed);
+    if (status) return status;
+    if (packed.number > f->state.number) status = unpack(f, packed.bytes, packed.n, &state, &list);
+    if (status || packed.number <= f->state.number) {
+        if (status) f->live[slot].n = 0;
         free_state(&state);
-        phi_free(packed);
+        phi_free(packed.bytes);
         return status;
     }
     free_state(&f->state);
     phi_free(f->packed);
-    f->packed = packed;
-    f->n_packed = (size_t)n;
+    f->packed = packed.bytes;
+    f->n_packed = packed.n;
     f->state = state;
-    f->state.number = number;
+    f->state.number = packed.number;
     f->list = list;
     f->slot = slot;
-    return 0;
+    return PHI_OK;
 }
 
-static int read_slots(struct phi_session_file *f, phi_error *err) {
+/* Both slots: by take_slot(), or only looked at. *found: one has a state. */
+static int read_slots(struct phi_session_file *f, bool take, bool *found, phi_error *err) {
     struct stat st;
+    int status[2];
+    *found = false;
     if (fstat(f->fd, &st) != 0) return fail_read(f->path, err);
-    int found[2];
     for (int i = 0; i < 2; i++) {
-        found[i] = read_slot(f, i, (uint64_t)st.st_size);
-        if (found[i] == PHI_OUTPUT) return fail_read(f->path, err);
-        if (found[i] == PHI_MEMORY) return phi_file_fail(f->path, err, PHI_MEMORY, "not enough memory for the session");
-        if (found[i] == PHI_FAILED) f->live[i].n = 0;
+        struct packed packed = {NULL, 0, 0};
+        status[i] = take ? take_slot(f, i, (uint64_t)st.st_size) : read_slot(f, i, (uint64_t)st.st_size, &packed);
+        phi_free(packed.bytes);
+        if (status[i] == PHI_OUTPUT) return fail_read(f->path, err);
+        if (status[i] == PHI_MEMORY) return phi_file_fail(f->path, err, PHI_MEMORY, "not enough memory for the session");
+        *found |= status[i] == PHI_OK;
     }
-    if (f->state.number || (found[0] == 1 && found[1] == 1)) return PHI_OK;
+    if (*found || (status[0] == 1 && status[1] == 1)) return PHI_OK;
     return phi_file_fail(f->path, err, PHI_FAILED, "session ignored: it is damaged");
+}
+
+int phi_session_file_check(int fd, const char *path, const struct phi_file *model, bool *has_state, phi_error *err) {
+    struct phi_session_file f = {.fd = fd, .path = path};
+    uint8_t theirs[HEADER];
+    *has_state = false;
+    phi_crc32_init(&f.crc);
+    int status = read_header(&f, theirs, err);
+    if (status <= 0) return status;
+    if (model && phi_little_endian(theirs + 60, 8) != phi_file_fingerprint(model)) return other_model(&f, err);
+    return read_slots(&f, false, has_state, err);
 }
 
 /* ---- Opening ---- */
@@ -227,10 +272,12 @@ int phi_session_file_open(int fd, const char *path, enum phi_session_kind kind, 
     f->session = session;
     f->kind = kind;
     f->model = phi_model_fingerprint(session->model);
+    f->model_file = phi_file_fingerprint(&session->model->gguf.file);
     phi_crc32_init(&f->crc);
     int status = phi_session_blocks_open(f, err);
     if (!status) status = check_header(f, err);
-    if (!status && f->has_header) status = read_slots(f, err);
+    bool found;
+    if (!status && f->has_header) status = read_slots(f, true, &found, err);
     if (!status) status = check_size(f, err);
     if (!status)
         *out = f;
@@ -341,6 +388,11 @@ int phi_session_file_save(struct phi_session_file *f, const int32_t *ids, size_t
     uint8_t *packed = pack(s, ids, n_id, n_kv, extra, n_extra, &n);
     int status = !packed ? PHI_MEMORY : n > MAX_STATE ? PHI_OUTPUT : unpack(f, packed, n, &state, &list);
     if (status) status = phi_file_fail(f->path, err, status == PHI_FAILED ? PHI_USAGE : status, "%zu bytes of tokens and texts cannot be saved", n);
+    if (!status && f->state.number && n == f->n_packed && memcmp(packed, f->packed, n) == 0) { /* nothing is new */
+        free_state(&state);
+        phi_free(packed);
+        return PHI_OK;
+    }
     uint64_t end = phi_session_blocks_end(f, n_kv);
     if (!status) status = reserve_bytes(f, end + n, err);
     if (!status) status = write_header(f, err);

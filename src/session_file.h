@@ -8,7 +8,7 @@
  *           states                    behind the blocks: ids and the caller's bytes; moved when blocks grow
  *
  *   header   "PHI-SESS" | u32 version | u32 kind | u64 model | u32 n_vocab | n_layer | n_head_kv | head_dim | type_k |
- *            type_v | window | u64 block bytes | u32 CRC of all before
+ *            type_v | window | u64 block bytes | u64 model's file | u32 CRC of all before
  *   slot     "SLOT" | u32 CRC of the state | u64 number | u64 place | u64 length | u32 CRC of all before
  *   state    u64 n_id | u64 n_kv | u32 rotary list | u64 n_extra | u32 id[n_id] | u8 extra[n_extra]
  *   block    "KVKV" | u32 n | u32 first | u32 rotary list | u64 hash of the ids before | u32 id[64] |
@@ -21,7 +21,7 @@
 #ifndef PHI_SRC_SESSION_FILE_H
 #define PHI_SRC_SESSION_FILE_H
 
-#include "error.h"
+#include "file.h"
 
 #include <stdint.h>
 
@@ -38,9 +38,10 @@ struct phi_session_state {
 
 struct phi_session_file;
 
-/* Is this the beginning of a session file? 1: yes, as far as the bytes go; 0: the file is empty; -1: something else, or it
- * cannot be read. */
-int phi_session_file_probe(int fd);
+/* Look at the file behind fd before there is a model: is it whole, and of the model in this file (NULL: of any)? *has_state: there
+ * is something to resume. Reads fixed fields and checksums, and follows nothing that they say but the place and length of a state.
+ * PHI_USAGE: not a session file. PHI_FAILED: "session ignored: ..." PHI_OUTPUT: it cannot be read. PHI_MEMORY. */
+int phi_session_file_check(int fd, const char *path, const struct phi_file *model, bool *has_state, phi_error *err);
 
 /* Read the state of the file behind fd for this session, which must outlive *out; nothing reaches the session. The
  * descriptor stays the caller's. A file that is empty, or whose first save was not finished, is a new one.
@@ -70,5 +71,7 @@ int phi_session_file_save(struct phi_session_file *f, const int32_t *ids, size_t
 
 /* A number that models share only if header, tensor table, size and the ends and middle of every tensor are equal. */
 uint64_t phi_model_fingerprint(const phi_model *model);
+/* The same without reading the file as anything: of its size, its beginning and places all over it. */
+uint64_t phi_file_fingerprint(const struct phi_file *file);
 
 #endif

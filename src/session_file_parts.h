@@ -27,7 +27,7 @@ struct phi_session_file {
     const char *path;
     phi_session *session;
     enum phi_session_kind kind;
-    uint64_t model, block_bytes;
+    uint64_t model, model_file, block_bytes;
     size_t head_bytes, layer_bytes; /* of a block */
     bool has_header;
     int slot;                       /* that of the state */

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "events.h"
 #include "sandbox.h"
+#include "saved_chat.h"
 #include "slash.h"
 #include "state.h"
 #include "stream.h"
@@ -30,7 +31,7 @@ static int read_system(const struct cli_options *o, struct cli_text *out) {
 static int read_single(const struct cli_options *o, struct cli_text *out) {
     struct cli_prompt prompt;
     if (!o->prompt && !o->file && !o->binary_file && !o->no_stdin && isatty(STDIN_FILENO)) return CLI_OK;
-    int status = cli_prompt_read(o, &prompt);
+    int status = cli_prompt_read(o, false, &prompt);
     *out = prompt.text;
     if (!status && out->n == 0 && !cli_interrupted()) return cli_fail(CLI_USAGE, "the message is empty");
     return status;
@@ -46,7 +47,7 @@ static bool is_fatal(int status) {
 static int say(struct cli_chat *chat, const char *text, size_t n) {
     int status = cli_conversation_say(&chat->c, text, n);
     if (!status) cli_chat_answered(chat);
-    return status;
+    return cli_chat_save(chat, status);
 }
 
 /* A message of the user; what /read has attached goes behind it. */
@@ -92,7 +93,7 @@ static int talk(struct cli_chat *chat) {
         int status = CLI_OK;
         bool command = event == CLI_INPUT_TEXT && is_command(&text);
         if (event == CLI_INPUT_TEXT) {
-            status = command ? cli_slash(chat, &text) : say_message(chat, &text);
+            status = command ? cli_chat_save(chat, cli_slash(chat, &text)) : say_message(chat, &text);
             answered = cli_seconds();
             hinted = -1;
             if (chat->in.terminal && cli_interrupt_clear()) cli_progress("");
@@ -100,7 +101,8 @@ static int talk(struct cli_chat *chat) {
         cli_text_free(&text);
         if (event == CLI_INPUT_INTERRUPT && leave_by_key(answered, &hinted)) return LEFT_BY_KEY;
         if (event == CLI_INPUT_FAILED) return CLI_FAILED;
-        if (is_fatal(status) && !(command && status == CLI_FAILED)) return status; /* a file that /read cannot read */
+        bool of_file = command && (status == CLI_FAILED || (status == CLI_OUTPUT && !cli_output_status())); /* /read, /save */
+        if (is_fatal(status) && !of_file) return status;
         if (!chat->in.terminal && !first_error && !chat->c.ended) first_error = status;
         if (event == CLI_INPUT_END || event == CLI_INPUT_SIGNAL || cli_interrupted()) break;
     }
@@ -134,7 +136,7 @@ static int single(struct cli_chat *chat, struct cli_text *message) {
         if (event == CLI_INPUT_END) return cli_fail(CLI_USAGE, "there is no message");
     }
     if (cli_interrupted()) return CLI_OK;
-    int status = cli_conversation_say(&chat->c, message->bytes, message->n);
+    int status = cli_chat_save(chat, cli_conversation_say(&chat->c, message->bytes, message->n));
     if (status) return chat->c.ended ? CLI_OK : status;
     if (!chat->o.no_perf) cli_statistics_print(&chat->c.last);
     return cli_stop_status(&chat->o, &chat->c.last);
@@ -175,7 +177,8 @@ int cli_chat(const struct cli_options *o) {
     struct cli_chat chat = {.o = *o, .history.fd = -1};
     struct cli_text message = {NULL, 0}, system = {NULL, 0};
     phi_model *model = NULL;
-    int status = enter_sandbox(&chat);
+    int status = cli_saved_open(&chat.saved, o, PHI_SESSION_CHAT);
+    if (!status) status = enter_sandbox(&chat);
     if (!status) status = cli_constraint_read(o, &chat.constraint);
     if (!status) status = read_system(o, &system);
     if (!status) status = o->single_turn ? read_single(o, &message) : cli_prompt_read_own(o, "prompt file", &message);
@@ -184,10 +187,12 @@ int cli_chat(const struct cli_options *o) {
     if (!status && !cli_interrupted()) status = cli_model_open(o, true, &chat.file, &model);
     if (!status && model) status = cli_constraint_open(&chat.constraint, &chat.o, model);
     if (!status && model) status = cli_conversation_open(&chat.c, &chat.o, model, &system);
+    if (!status && model) status = cli_chat_resume(&chat);
     if (!status && model && !cli_interrupted())
         status = o->single_turn ? single(&chat, &message) : repl(&chat, &message);
     cli_input_close(&chat.in);
     cli_history_close(&chat.history);
+    cli_saved_close(&chat.saved);
     cli_conversation_close(&chat.c);
     cli_constraint_close(&chat.constraint);
     cli_texts_cut(&chat.o.stop, 0);

@@ -272,6 +272,19 @@ static int answer(struct cli_conversation *c) {
     return status ? status : cli_output_status();
 }
 
+static int stop_at_signal(void *user, size_t done, size_t total) {
+    (void)user, (void)done, (void)total;
+    return cli_interrupted();
+}
+
+/* --prompt-cache, before the first answer: what the file has of system prompt and message. One token is left to compute. */
+static void take_from_cache(struct cli_conversation *c) {
+    size_t n = cli_saved_match(c->cache, c->ids, c->n_id - 1);
+    if (n == 0 || phi_session_n_past(c->session) >= n) return;
+    cli_saved_load(c->cache, n, stop_at_signal, NULL);
+    cli_note("prompt cache: %zu of %zu tokens are there", n, c->n_id);
+}
+
 int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n) {
     struct cli_turn turn = {.attempt = 0};
     size_t n_ids = 0;
@@ -291,7 +304,11 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
     turn.answer = c->n_id += n_ids;
     c->turn[c->n_turn++] = turn;
     if (c->o->verbose_prompt) cli_show_tokens(c->model, c->ids + turn.begin, n_ids);
+    bool caches = c->cache && turn.begin == 0;
+    if (caches) take_from_cache(c);
     status = answer(c);
+    if (!status && caches && !c->o->prompt_cache_all && phi_session_n_past(c->session) >= turn.answer)
+        status = cli_saved_write(c->cache, c->ids, turn.answer, NULL, 0);
     if (status == CLI_CONTEXT) cli_conversation_undo(c, 1); /* a grammar's shortest answer does not fit */
     return status;
 }

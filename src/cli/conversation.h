@@ -3,6 +3,7 @@
 #define PHI_CLI_CONVERSATION_H
 
 #include "prompt.h"
+#include "saved.h"
 #include "statistics.h"
 
 /* A message and its answer. Ids never change once they are there (but for the first message, which carries the system
@@ -32,6 +33,7 @@ struct cli_conversation {
     size_t n_turn, room;
     struct cli_statistics last; /* of the last answer */
     bool wraps;                 /* break answers on the terminal between words */
+    struct cli_saved *cache;    /* what is computed of the first message is kept there, and taken from there; or NULL */
     bool ended;                 /* --on-overflow stop: there was no room for a message */
 };
 

@@ -484,9 +484,22 @@ static int check_texts(const struct cli_options *o) {
     return CLI_OK;
 }
 
+static int check_saved(const struct cli_options *o) {
+    if (o->session_file && o->prompt_cache)
+        return cli_fail(CLI_USAGE, "--session holds the prompt, too: --prompt-cache does not go with it");
+    if ((o->session_file && !*o->session_file) || (o->prompt_cache && !*o->prompt_cache))
+        return cli_fail(CLI_USAGE, "%s needs the name of a file", o->session_file ? "--session" : "--prompt-cache");
+    if (!o->prompt_cache && (o->prompt_cache_all || o->prompt_cache_ro))
+        return cli_fail(CLI_USAGE, "--prompt-cache-%s needs --prompt-cache FILE", o->prompt_cache_all ? "all" : "ro");
+    if (o->prompt_cache_all && o->prompt_cache_ro)
+        return cli_fail(CLI_USAGE, "--prompt-cache-all and --prompt-cache-ro exclude each other");
+    return CLI_OK;
+}
+
 /* Combinations that no single row can refuse. */
 static int check_together(const struct cli_options *o) {
     int status = check_talk(o);
+    if (!status) status = check_saved(o);
     if (status) return status;
     bool talk = o->command == CLI_RUN || o->command == CLI_CHAT;
     int prompts = (o->prompt != NULL) + (o->file != NULL) + (o->binary_file != NULL);

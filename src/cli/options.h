@@ -39,7 +39,7 @@ struct cli_options {
     const char *program; /* argv[0] */
     enum cli_command command;
     const char *model, *prompt, *file, *binary_file, *output, *id_list; /* NULL: not given */
-    const char *system, *system_file, *chat_template;
+    const char *system, *system_file, *chat_template, *session_file, *prompt_cache;
     const char *json_schema, *json_schema_file;
     const char *grammar, *grammar_file; /* sampler.grammar is made of one of these when the model is there: cli_constraint_open() */
     struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
@@ -64,6 +64,7 @@ struct cli_options {
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
     int ignore_eos, check_tensors, fail_on_length, special, raw, multiline;
     int context_shift, keep; /* keep: -1 is all of the prompt */
+    int session_strict, prompt_cache_all, prompt_cache_ro;
     int fit, load_mode; /* enum cli_load; both in the order of options.def */
     int no_mmap, mlock;
     const char *cpu_mask, *cpu_range;

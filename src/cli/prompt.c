@@ -111,12 +111,13 @@ static int own_part(const struct cli_options *o, const char *what, bool from_std
     return status;
 }
 
-int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out) {
+int cli_prompt_read(const struct cli_options *o, bool optional, struct cli_prompt *out) {
     const char *file = o->binary_file ? o->binary_file : o->file;
     bool named = file && strcmp(file, "-") == 0; /* stdin is asked for, a terminal too */
     bool have = o->prompt || (file && !named), terminal = isatty(STDIN_FILENO);
     struct cli_text from_stdin = {NULL, 0};
     *out = (struct cli_prompt){{NULL, 0}, 0};
+    if (optional && !have && !named && (terminal || o->no_stdin)) return CLI_OK;
     if (!have && !named && (terminal || o->no_stdin))
         return cli_fail(CLI_USAGE, "no prompt: give -p TEXT, -f FILE or text on stdin ('phi -h' shows examples)");
     int status = own_part(o, "prompt file", named, &out->text);
@@ -126,7 +127,7 @@ int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out) {
         if (!o->binary_file) drop_newline(&from_stdin);
         if (have) status = append(&out->text, "\n", 1);
         if (!status) status = append(&out->text, from_stdin.bytes, from_stdin.n);
-    } else if (!status && !have && !cli_interrupted()) {
+    } else if (!status && !have && !optional && !cli_interrupted()) {
         status = cli_fail(CLI_USAGE, "no prompt: stdin is empty and neither -p nor -f is given");
     }
     if (!status) warn_broken(&out->text);
@@ -214,4 +215,31 @@ int cli_prompt_tokenize(const struct cli_options *o, const phi_model *model, con
     unsigned special = o->parse_special == 0 ? 0 : PHI_PARSE_SPECIAL;
     if (o->parse_special < 0 && p->n_own < p->text.n) return tokenize_parts(model, p, ids, n);
     return cli_text_tokenize(model, p->text.bytes ? p->text.bytes : "", p->text.n, PHI_ADD_BOS | special, ids, n);
+}
+
+/* The text is tokenized behind a newline, whose tokens are cut off again: then no space is put before it. Where the newline
+ * becomes one token with what follows, the vocabulary is one that puts no spaces. */
+int cli_prompt_tokenize_more(const struct cli_options *o, const phi_model *model, const struct cli_prompt *p,
+                             int32_t **ids, size_t *n) {
+    int32_t *line = NULL, *begin = NULL;
+    size_t n_line = 0, n_begin = 0;
+    struct cli_prompt joined = {.n_own = p->n_own + (p->n_own > 0)};
+    if (p->text.n == 0) return CLI_OK;
+    int status = append(&joined.text, "\n", 1);
+    if (!status) status = append(&joined.text, p->text.bytes, p->text.n);
+    if (!status) status = cli_text_tokenize(model, "\n", 1, PHI_ADD_BOS, &line, &n_line);
+    if (!status) status = cli_text_tokenize(model, "", 0, PHI_ADD_BOS, &begin, &n_begin);
+    if (!status) status = cli_prompt_tokenize(o, model, &joined, ids, n);
+    size_t cut = n_line;
+    if (!status && (*n < n_line || memcmp(*ids, line, n_line * sizeof *line) != 0)) {
+        phi_free(*ids);
+        *ids = NULL;
+        cut = n_begin;
+        status = cli_prompt_tokenize(o, model, p, ids, n);
+    }
+    if (!status) memmove(*ids, *ids + cut, (*n -= cut) * sizeof **ids);
+    phi_free(line);
+    phi_free(begin);
+    cli_text_free(&joined.text);
+    return status;
 }

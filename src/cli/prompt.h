@@ -22,9 +22,9 @@ struct cli_prompt {
     size_t n_own; /* the first bytes come from -p or a file, the rest from stdin */
 };
 
-/* -p, -f or -bf, then a newline and stdin if it is no terminal and not empty. CLI_USAGE: there is no prompt at all.
- */
-int cli_prompt_read(const struct cli_options *o, struct cli_prompt *out);
+/* -p, -f or -bf, then a newline and stdin if it is no terminal and not empty. CLI_USAGE: there is no prompt at all, unless that
+ * is allowed (optional; text.bytes is NULL then). */
+int cli_prompt_read(const struct cli_options *o, bool optional, struct cli_prompt *out);
 
 /* -p, -f or -bf alone; nothing (bytes NULL) if none is given. what: "prompt file". */
 int cli_prompt_read_own(const struct cli_options *o, const char *what, struct cli_text *out);
@@ -40,5 +40,9 @@ int cli_text_tokenize(const phi_model *model, const char *text, size_t n_bytes, 
  */
 int cli_prompt_tokenize(const struct cli_options *o, const phi_model *model, const struct cli_prompt *p,
                         int32_t **ids, size_t *n);
+/* Ids of a text that goes on behind other tokens: without the token that begins every text, and without the space that a
+ * SentencePiece vocabulary puts before a text. */
+int cli_prompt_tokenize_more(const struct cli_options *o, const phi_model *model, const struct cli_prompt *p,
+                             int32_t **ids, size_t *n);
 
 #endif

@@ -5,6 +5,7 @@
 #include "events.h"
 #include "model_file.h"
 #include "prompt.h"
+#include "resume.h"
 #include "sandbox.h"
 #include "sampling.h"
 #include "statistics.h"
@@ -41,8 +42,14 @@ struct answer {
     struct cli_stream stream;
     const struct cli_options *o;
     phi_session *session;
+    phi_sampler *sampler;
+    struct cli_saved *saved;
+    struct cli_resume resume;
     int32_t *ids; /* [n_ctx + 1]: the prompt's, then those that are generated; the last one may not be computed yet */
     size_t n_id, n_keep;
+    size_t n_known;      /* the first so many are not new to the sampler: they come from a session file, or were told to it */
+    size_t n_caught_up;  /* of those, tokens that had to be computed */
+    double catching_up;  /* seconds */
 };
 
 static int on_token(void *user, int32_t id, const char *bytes, size_t n_bytes) {
@@ -83,16 +90,71 @@ static int shift(struct answer *a, struct cli_statistics *s, bool *more) {
     return CLI_OK;
 }
 
+/* The text that the file holds has ended by a stop token. Is that the end again? Not where such tokens do not count. */
+static bool has_ended(struct answer *a, struct cli_statistics *s) {
+    if (a->resume.stop_id < 0) return false;
+    if (a->o->n_predict != -2 && !a->o->ignore_eos) {
+        s->result.reason = PHI_STOP_EOS;
+        s->result.stop_id = a->resume.stop_id;
+        return true;
+    }
+    a->ids[a->n_known++] = a->resume.stop_id;
+    a->n_id++;
+    return false;
+}
+
+/* Bring the session to the end of the known tokens: what the file has of them, then the rest. *more: the answer can go on. */
+static int catch_up(struct answer *a, struct cli_statistics *s, bool *more) {
+    phi_error err = {""};
+    size_t n_prompt = a->n_id - a->n_known, n_load = cli_saved_match(a->saved, a->ids, a->n_known);
+    a->stream.began = cli_seconds();
+    if (n_load) cli_saved_load(a->saved, n_load, on_progress, a);
+    if (n_load && a->saved->kind == PHI_SESSION_CACHE)
+        cli_note("prompt cache: %zu of %zu tokens are there", n_load, a->n_known);
+    if (!n_prompt && has_ended(a, s)) {
+        *more = false;
+        return CLI_OK;
+    }
+    if (a->n_known > (size_t)s->n_ctx) { /* without a prompt: the last token was one that there was no room to compute */
+        s->result.reason = PHI_STOP_CONTEXT;
+        *more = a->o->context_shift && a->o->n_predict != -2;
+        return *more ? shift(a, s, more) : CLI_OK;
+    }
+    int status = 0;
+    if (!n_prompt && phi_session_n_past(a->session) == a->n_known)
+        status = phi_session_rewind(a->session, a->n_known - 1, &err); /* for its logits, which are not kept */
+    size_t past = phi_session_n_past(a->session);
+    if (!status) status = phi_session_eval(a->session, a->ids + past, a->n_known - past, on_progress, a, &err);
+    cli_progress("");
+    a->n_caught_up = phi_session_n_past(a->session) - past;
+    a->catching_up = cli_seconds() - a->stream.began;
+    *more = phi_session_n_past(a->session) == a->n_known;
+    if (!*more) s->result.reason = PHI_STOP_INTERRUPT;
+    if (status) return cli_fail_with(status, &err);
+    bool caches = a->saved->kind == PHI_SESSION_CACHE && !a->o->prompt_cache_all;
+    return *more && caches ? cli_saved_write(a->saved, a->ids, a->n_id, NULL, 0) : CLI_OK;
+}
+
+/* The sampler has not seen the last n ids, a prompt that was not computed to its end. */
+static void tell(struct answer *a, size_t n) {
+    for (size_t i = a->n_id - n; i < a->n_id; i++) phi_sampler_accept(a->sampler, a->ids[i]);
+}
+
 /* Until something ends it that --context-shift does not mend. */
-static int generate(struct answer *a, phi_sampler *sampler, struct cli_statistics *s) {
+static int generate(struct answer *a, struct cli_statistics *s) {
     const struct cli_options *o = a->o;
-    int n_left = o->n_predict, status = CLI_OK;
-    size_t n_prompt = a->n_id;
-    for (bool more = true; !status && more; n_prompt = 0) {
+    bool more = true;
+    int n_left = o->n_predict, status = a->n_known ? catch_up(a, s, &more) : CLI_OK;
+    size_t n_prompt = a->n_id - a->n_known;
+    if (!more) tell(a, n_prompt);
+    for (; !status && more; n_prompt = 0) {
+        const int32_t *prompt = a->ids + (a->n_id - n_prompt);
+        size_t end = a->n_id;
         struct phi_generate_result result;
         phi_error err = {""};
         size_t past = phi_session_n_past(a->session);
-        status = phi_generate(a->session, sampler, a->ids, n_prompt, n_left, on_token, on_progress, a, &result, &err);
+        status = phi_generate(a->session, a->sampler, prompt, n_prompt, n_left, on_token, on_progress, a, &result, &err);
+        if (o->n_predict == 0 || phi_session_n_past(a->session) < end) tell(a, n_prompt);
         cli_statistics_add(s, &result, past, phi_session_n_past(a->session));
         if (n_left > 0) n_left -= (int)result.n_generated;
         more = result.reason == PHI_STOP_CONTEXT && o->context_shift && o->n_predict != -2;
@@ -101,30 +163,59 @@ static int generate(struct answer *a, phi_sampler *sampler, struct cli_statistic
         else if (more)
             status = shift(a, s, &more);
     }
+    s->n_prompt += a->n_caught_up;
+    s->result.prompt_seconds += a->catching_up;
+    if (s->result.n_generated) s->result.first_token_seconds += a->catching_up;
     cli_progress("");
     return status;
 }
 
-/* Generate and print; *s is complete but for the load time. ids: room for one more than the context holds. */
-static int answer(const struct cli_options *o, const phi_model *model, phi_session *session, int32_t *ids, size_t n,
-                  const struct cli_prompt *prompt, struct cli_statistics *s) {
-    struct answer a = {.o = o, .session = session, .ids = ids, .n_id = n, .n_keep = count_kept(o, model, ids, n)};
-    phi_sampler *sampler = NULL;
+/* A session keeps back what a stop text may begin with, and half a character, when the text can go on. */
+static bool keeps_back(const struct answer *a, const struct cli_statistics *s) {
+    return a->saved->kind == PHI_SESSION_RUN && a->saved->file && s->result.reason != PHI_STOP_EOS;
+}
+
+static int save(struct answer *a, const struct cli_statistics *s, int status) {
+    if (!a->saved->file || status) return status;
+    if (a->saved->kind == PHI_SESSION_CACHE)
+        return a->o->prompt_cache_all ? cli_saved_write(a->saved, a->ids, a->n_id, NULL, 0) : CLI_OK;
+    a->resume.stop_id = s->result.reason == PHI_STOP_EOS ? s->result.stop_id : -1;
+    return cli_resume_save(a->saved, &a->resume, a->ids, a->n_id, a->sampler, &a->stream);
+}
+
+/* What the sampler knew, and what was held back. */
+static void resume(struct answer *a, const struct cli_statistics *s) {
+    const struct phi_session_state *state = cli_saved_state(a->saved);
+    for (size_t i = 0; i < a->n_known; i++) phi_sampler_accept(a->sampler, a->ids[i]);
+    if (!state || a->saved->kind != PHI_SESSION_RUN) return;
+    cli_resume_sampler(&a->resume, s->seed != a->resume.seed, a->sampler);
+    cli_resume_stream(&a->resume, &a->stream);
+    if (a->n_id == a->n_known) return;
+    a->stream.stop.found = false; /* a stop text does not reach into the new prompt */
+    cli_stream_finish(&a->stream, -1);
+}
+
+/* Generate and print; *s is complete but for the load time. a->ids: room for one more than the context holds. */
+static int answer(struct answer *a, const phi_model *model, const struct cli_prompt *prompt, struct cli_statistics *s) {
+    const struct cli_options *o = a->o;
     cli_events_begin(0);
-    int status = cli_sampler_open(o, model, s->n_ctx, s->seed, &sampler);
-    if (!status) status = cli_stream_open(&a.stream, o, model, false);
-    a.stream.session = session;
-    if (!status && o->display_prompt) cli_stream_show_prompt(&a.stream, prompt->text.bytes, prompt->text.n);
-    if (!status) status = generate(&a, sampler, s);
-    cli_stream_finish(&a.stream, s->result.stop_id);
-    if (cli_output_is_terminal()) cli_stream_end_line(&a.stream);
-    s->stopped = a.stream.stop.found;
+    int status = cli_sampler_open(o, model, s->n_ctx, s->seed, &a->sampler);
+    if (!status) status = cli_stream_open(&a->stream, o, model, false);
+    a->stream.session = a->session;
+    if (!status) resume(a, s);
+    if (!status && o->display_prompt) cli_stream_show_prompt(&a->stream, prompt->text.bytes, prompt->text.n);
+    a->resume.seed = s->seed;
+    if (!status) status = generate(a, s);
+    s->stopped = a->stream.stop.found;
+    if (!keeps_back(a, s)) cli_stream_finish(&a->stream, s->result.stop_id);
+    if (cli_output_is_terminal()) cli_stream_end_line(&a->stream);
     s->failed = status != CLI_OK;
     cli_events_done(s);
-    s->n_past = phi_session_n_past(session);
-    cli_stream_close(&a.stream);
-    phi_sampler_close(sampler);
+    s->n_past = phi_session_n_past(a->session);
     cli_flush();
+    status = save(a, s, status);
+    cli_stream_close(&a->stream);
+    phi_sampler_close(a->sampler);
     return status ? status : cli_output_status();
 }
 
@@ -135,48 +226,82 @@ static int make_room(int32_t **ids, size_t n) {
     return CLI_OK;
 }
 
+/* The prompt's ids, behind those of the session file if that holds any. */
+static int join(struct answer *a, int32_t **ids, size_t *n) {
+    const struct phi_session_state *state = cli_saved_state(a->saved);
+    if (!state || a->saved->kind != PHI_SESSION_RUN) {
+        a->n_known = a->saved->file && a->saved->kind == PHI_SESSION_CACHE ? *n : 0;
+        a->resume = (struct cli_resume){.stop_id = -1, .n_prompt = *n};
+        return CLI_OK;
+    }
+    int status = cli_resume_read(a->saved, &a->resume);
+    if (!status) status = make_room(ids, state->n_id + *n + 1);
+    if (status) return status;
+    memmove(*ids + state->n_id, *ids, *n * sizeof **ids);
+    memcpy(*ids, state->ids, state->n_id * sizeof **ids);
+    a->n_known = state->n_id;
+    *n += state->n_id;
+    cli_note("%s: %zu tokens resumed", a->saved->path, state->n_id);
+    return CLI_OK;
+}
+
+/* What is said before the answer. */
+static void announce(const struct answer *a, const struct cli_model_file *file, const struct cli_prompt *prompt,
+                     const struct phi_model_info *m, int n_ctx) {
+    const phi_model *model = phi_session_model(a->session);
+    cli_model_announce(file);
+    if (!a->o->no_perf) cli_memory_announce(a->session);
+    if (!a->o->session.n_ctx && n_ctx < m->n_ctx_train)
+        cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)", m->n_ctx_train,
+                 n_ctx);
+    if (cli_output_is_terminal() && phi_chat_format(model)) cli_note("raw completion; add -st for a chat answer");
+    if (prompt->text.n == 0 && a->n_id <= 1)
+        cli_note("the prompt is empty: the answer continues only the token that begins every text");
+    if (a->o->verbose) cli_describe(a->o, a->session);
+    size_t first = a->n_known < a->n_id ? a->n_known : 0; /* what is new, if anything is */
+    if (a->o->verbose_prompt) cli_show_tokens(model, a->ids + first, a->n_id - first);
+}
+
 static int run_prompt(const struct cli_options *o, const phi_model *model, const struct cli_model_file *file,
-                      const struct cli_prompt *prompt) {
+                      const struct cli_prompt *prompt, struct cli_saved *saved) {
     struct phi_model_info model_info;
     struct phi_session_info info;
     struct cli_statistics s = {0};
-    phi_session *session = NULL;
+    struct answer a = {.o = o, .saved = saved};
     int32_t *ids = NULL;
     size_t n = 0;
-    bool ended = false;
+    bool ended = false, resumed = saved->has_state && saved->kind == PHI_SESSION_RUN;
     phi_model_get_info(model, &model_info);
     int status = cli_sampling_check(o, model);
-    if (!status) status = cli_prompt_tokenize(o, model, prompt, &ids, &n);
-    if (!status && n == 0)
+    if (!status)
+        status = (resumed ? cli_prompt_tokenize_more : cli_prompt_tokenize)(o, model, prompt, &ids, &n);
+    if (!status && n == 0 && !resumed)
         status = cli_fail(CLI_USAGE, "the prompt is empty and the model has no token to begin with");
     if (!status) status = check_length(o, n, o->session.n_ctx, model_info.n_ctx_train, &ended);
     if (status || ended) goto out;
-    status = cli_session_open(o, model, 0, &session);
+    status = cli_session_open(o, model, 0, &a.session);
+    if (!status) status = cli_saved_attach(saved, a.session);
+    if (!status) status = join(&a, &ids, &n);
     if (status) goto out;
-    phi_session_get_info(session, &info);
+    phi_session_get_info(a.session, &info);
     s.n_ctx = info.n_ctx;
-    status = check_length(o, n, info.n_ctx, model_info.n_ctx_train, &ended);
-    if (!status && !ended) status = make_room(&ids, (size_t)info.n_ctx + 1);
+    if (n > a.n_known || !resumed) status = check_length(o, n, info.n_ctx, model_info.n_ctx_train, &ended);
+    if (!status && !ended) status = make_room(&ids, (size_t)info.n_ctx + 2);
+    if (!status && !ended) status = cli_saved_reserve(saved, n + (o->n_predict > 0 ? (size_t)o->n_predict : 0));
     if (status || ended || cli_interrupted()) goto out;
-    cli_model_announce(file);
-    if (!o->no_perf) cli_memory_announce(session);
-    if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
-        cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
-                 model_info.n_ctx_train, info.n_ctx);
-    if (cli_output_is_terminal() && phi_chat_format(model)) cli_note("raw completion; add -st for a chat answer");
-    if (prompt->text.n == 0)
-        cli_note("the prompt is empty: the answer continues only the token that begins every text");
-    if (o->verbose) cli_describe(o, session);
-    if (o->verbose_prompt) cli_show_tokens(model, ids, n);
+    a.ids = ids;
+    a.n_id = n;
+    a.n_keep = count_kept(o, model, ids, resumed ? a.resume.n_prompt : n);
+    announce(&a, file, prompt, &model_info, info.n_ctx);
     s.load_seconds = cli_seconds();
-    s.seed = cli_choose_seed(o->seed);
-    cli_events_load(file->path, session, s.seed);
-    status = answer(o, model, session, ids, n, prompt, &s);
+    s.seed = resumed && o->seed < 0 ? a.resume.seed : cli_choose_seed(o->seed);
+    cli_events_load(file->path, a.session, s.seed);
+    status = answer(&a, model, prompt, &s);
     s.total_seconds = cli_seconds();
     if ((!status || status == CLI_FAILED) && !o->no_perf) cli_statistics_print(&s);
     if (!status) status = cli_stop_status(o, &s);
 out:
-    phi_session_close(session);
+    phi_session_close(a.session);
     phi_free(ids);
     return status;
 }
@@ -186,15 +311,18 @@ int cli_run(const struct cli_options *o) {
     struct cli_prompt prompt = {.text = {NULL, 0}};
     struct cli_model_file file;
     struct cli_constraint constraint = {.grammar = NULL};
+    struct cli_saved saved;
     phi_model *model = NULL;
-    int status = cli_sandbox_enter(o, NULL);
+    int status = cli_saved_open(&saved, o, PHI_SESSION_RUN);
+    if (!status) status = cli_sandbox_enter(o, NULL);
     if (!status) status = cli_constraint_read(o, &constraint);
-    if (!status) status = cli_prompt_read(o, &prompt);
+    if (!status) status = cli_prompt_read(o, saved.has_state && o->session_file, &prompt);
     if (!status && !cli_interrupted()) {
         status = cli_model_open(o, true, &file, &model);
         if (!status) status = cli_constraint_open(&constraint, &with, model);
-        if (!status) status = run_prompt(&with, model, &file, &prompt);
+        if (!status) status = run_prompt(&with, model, &file, &prompt, &saved);
     }
+    cli_saved_close(&saved);
     cli_constraint_close(&constraint);
     phi_model_close(model);
     cli_text_free(&prompt.text);

@@ -1,5 +1,6 @@
 /* The commands of a chat. What they show goes to stderr: stdout holds answers only. */
 #include "slash.h"
+#include "saved_chat.h"
 #include "edit.h"
 #include "sampling.h"
 #include "terminal.h"
@@ -313,12 +314,14 @@ static const struct command {
     {"show", NULL, NULL, "/show", "model, parameters and system prompt", on_show},
     {"stats", NULL, NULL, "/stats", "what the last answer took", on_stats},
     {"tokens", NULL, NULL, "/tokens", "how the context is used", on_tokens},
+    {"save", NULL, NULL, "/save NAME", "save the conversation; --session FILE does it after every answer", cli_slash_save},
+    {"load", NULL, NULL, "/load NAME", "go on with a saved conversation", cli_slash_load},
     {"copy", NULL, NULL, "/copy", "the last answer to the terminal's clipboard", on_copy},
 };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
 const char *const cli_slash_words[] = {"/help", "/exit", "/clear", "/regen", "/retry",  "/undo", "/edit", "/system",
-                                       "/read", "/set",  "/show",  "/stats", "/tokens", "/copy", NULL};
+                                       "/read", "/set",  "/show",  "/stats", "/tokens", "/save",   "/load", "/copy", NULL};
 
 static const char *const keys[] = {
     "Enter              send",
@@ -365,9 +368,6 @@ int cli_slash(struct cli_chat *chat, const struct cli_text *line) {
     int status = -1;
     for (int i = 0; i < N_COMMAND && status < 0; i++)
         if (is_name(&commands[i], word + 1, n)) status = commands[i].run(chat, argument);
-    if (status < 0 && n == 4 && (memcmp(word + 1, "load", n) == 0 || memcmp(word + 1, "save", n) == 0))
-        status = cli_fail(CLI_USAGE, "/%.4s: there are no session files yet; another model: start again with -m",
-                          word + 1);
     if (status < 0) status = cli_fail(CLI_USAGE, "unknown command '/%.*s'; // sends a slash", (int)n, word + 1);
     phi_free(word);
     return status;

@@ -6,6 +6,7 @@
 #include "conversation.h"
 #include "input.h"
 #include "model_file.h"
+#include "saved.h"
 
 struct cli_chat {
     struct cli_options o; /* what /set changes; the conversation refers to it */
@@ -14,6 +15,7 @@ struct cli_chat {
     struct cli_history history;
     struct cli_model_file file;
     struct cli_constraint constraint; /* o.sampler.grammar is its grammar */
+    struct cli_saved saved;           /* of --session or --prompt-cache */
     struct cli_text attached;         /* by /read: goes behind the next message */
     struct cli_text draft;            /* by /edit: what the editor begins with */
     bool leave;                       /* by /exit */
