@@ -2,7 +2,6 @@
  * eval_perplexity.c scores a text, eval_task.c asks questions. */
 #include "eval.h"
 #include "commands.h"
-#include "../json.h"
 #include "../memory.h"
 
 #include <stdio.h>
@@ -59,31 +58,33 @@ void eval_progress(size_t first, size_t done, size_t total, double began, const 
     cli_note("[%zu/%zu] %s, %.0f s left", done, total, text, left);
 }
 
-void eval_put_json_text(const char *text, size_t n) {
-    cli_put("\"", 1);
-    for (size_t used; n; text += used, n -= used) {
-        char out[PHI_JSON_ESCAPE_SIZE];
-        cli_put(out, phi_json_escape(text, n, out, &used));
-    }
-    cli_put("\"", 1);
-}
-
-int cli_eval(const struct cli_options *o) {
+static int evaluate(const struct cli_options *o, struct eval *e) {
     struct cli_model_file file;
     struct phi_model_info info;
     phi_model *model = NULL;
-    struct eval e = {.o = o};
     int status = cli_model_open(o, true, &file, &model);
     if (status) return status;
     phi_model_get_info(model, &info);
-    e.model = model;
-    e.file = &file;
-    e.n_vocab = info.n_vocab;
+    e->model = model;
+    e->file = &file;
+    e->n_vocab = info.n_vocab;
     /* whatever changes results: not the threads, not the passes */
     const int settings[] = {o->session.window, (int)o->session.type_k, (int)o->session.type_v};
-    e.run = eval_hash(hash_model(model), settings, sizeof settings);
-    status = o->eval_task ? eval_task(&e) : eval_perplexity(&e);
-    phi_session_close(e.session);
+    e->run = eval_hash(hash_model(model), settings, sizeof settings);
+    status = o->eval_task ? eval_task(e) : eval_perplexity(e);
+    phi_session_close(e->session);
     phi_model_close(model);
+    return status;
+}
+
+int cli_eval(const struct cli_options *o) {
+    struct eval_records records;
+    struct eval_base base = {.fd = -1};
+    struct eval e = {.o = o, .records = &records, .base = o->eval_base && !o->kl_divergence ? &base : NULL};
+    int status = eval_records_prepare(&records, o->eval_checkpoint);
+    if (!status && e.base) status = eval_base_prepare(&base, o->eval_base);
+    if (!status) status = evaluate(o, &e);
+    eval_records_close(&records);
+    eval_base_close(&base);
     return status;
 }

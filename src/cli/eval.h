@@ -5,8 +5,13 @@
 #include "model_file.h"
 #include "prompt.h"
 
+struct eval_base;
+struct eval_records;
+
 struct eval {
     const struct cli_options *o;
+    struct eval_records *records;
+    struct eval_base *base; /* prepared for writing; NULL: none is written */
     const struct cli_model_file *file;
     const phi_model *model;
     phi_session *session;
@@ -33,39 +38,44 @@ int eval_append(struct eval *e, const int32_t *ids, size_t n, phi_logits_fn *row
 /* "phi: [3/40] ..." with the time left, when step `done` (of those counted since `first`) ended. */
 void eval_progress(size_t first, size_t done, size_t total, double began, const char *text);
 
-void eval_put_json_text(const char *text, size_t n); /* with its quotes, on stdout */
-
-/* ---- eval_checkpoint.c: results in records of one size, in memory and, where a path is given, in a file that is
- * replaced as a whole, so that a killed evaluation goes on where it was ---- */
+/* ---- eval_checkpoint.c: results in records of one size, in memory and, where a path is given, in a file, so that a killed
+ * evaluation goes on where it was ---- */
 
 struct eval_records {
     const char *path; /* NULL: none is kept */
+    int fd;
     uint64_t run;
     size_t size; /* of a record */
     char *data;  /* [n][size] */
     size_t n, room, n_saved;
+    size_t end;    /* of what is whole in the file */
+    uint64_t hash; /* of that */
     double saved_at;
 };
 
-/* Begin with what the file holds, if it is there. CLI_USAGE: it is no checkpoint, or another evaluation's. */
-int eval_records_open(struct eval_records *r, const char *path, uint64_t run, size_t size);
+/* Before the model, whose sandbox forbids it: open the file for writing, or make it. What it holds stays. CLI_OUTPUT. */
+int eval_records_prepare(struct eval_records *r, const char *path);
+/* Begin with what the file holds. CLI_USAGE: it is no checkpoint, or another evaluation's. */
+int eval_records_open(struct eval_records *r, uint64_t run, size_t size);
 int eval_records_add(struct eval_records *r, const void *record);
-/* Write the file if ten seconds have passed since it was written, or at once. CLI_OUTPUT. */
+/* Append what is new to the file if ten seconds have passed since the last time, or at once. CLI_OUTPUT. */
 int eval_records_save(struct eval_records *r, bool now);
 void eval_records_close(struct eval_records *r);
 
 /* ---- eval_base.c: llama.cpp's file of base logits, to which KL divergence is measured.
  *
  *     "_logits_" | n_ctx u32 | n_vocab u32 | n_chunk u32 | ids i32 [n_chunk][n_ctx]
- *     rows u16 [n_chunk][n_ctx - 1 - n_ctx/2][phi_score_row_size(n_vocab)]: of positions n_ctx/2 ... n_ctx - 2 ---- */
+ *     rows u16 [n_chunk][n_ctx - 1 - n_ctx/2][phi_score_row_size(n_vocab)]: of positions n_ctx/2 ... n_ctx - 2
+ *
+ * While it is written the eight bytes of the name are zeros: what is not complete is no such file. ---- */
 
 struct eval_base {
     const char *path;
     int n_ctx, n_vocab, n_chunk, n_row; /* n_row: of a chunk */
     size_t row_size;                    /* in u16 */
     const uint8_t *data;                /* the mapped file, when it is read */
-    uint64_t n_bytes, rows_at;
-    int fd; /* when it is written: of PATH.part, which becomes PATH at the end */
+    uint64_t n_mapped, n_bytes, rows_at;
+    int fd; /* when it is written */
     uint16_t *row;
 };
 
@@ -74,15 +84,17 @@ int eval_base_open(struct eval_base *b, const char *path, int n_vocab);
 int32_t eval_base_id(const struct eval_base *b, size_t i);
 const uint16_t *eval_base_row(const struct eval_base *b, size_t chunk, size_t row);
 
-/* Say how large it becomes, see that it fits, write what stands before the rows. The first n_done chunks are kept where
- * PATH.part has them. ids: [n_chunk * n_ctx]. */
-int eval_base_create(struct eval_base *b, const char *path, const struct eval *e, const int32_t *ids, int n_chunk,
-                     int n_done);
+/* Before the model, as above: open the file for writing, or make it. CLI_OUTPUT. */
+int eval_base_prepare(struct eval_base *b, const char *path);
+/* Say how large it becomes, see that it fits, write what stands before the rows. The first n_done chunks stay as they are.
+ * ids: [n_chunk * n_ctx]. */
+int eval_base_create(struct eval_base *b, const struct eval *e, const int32_t *ids, int n_chunk, int n_done);
 /* The next row; *nll: -ln p(id). CLI_OUTPUT. */
 int eval_base_put(struct eval_base *b, const float *logits, int32_t id, double *nll);
-int eval_base_finish(struct eval_base *b); /* complete: to the storage, and renamed */
 int eval_base_sync(struct eval_base *b);   /* what was put is on the storage */
-void eval_base_close(struct eval_base *b, bool keep); /* keep: a PATH.part that is not finished stays */
+int eval_base_finish(struct eval_base *b); /* it is complete */
+int eval_base_abandon(struct eval_base *b); /* it never will be: it is empty then */
+void eval_base_close(struct eval_base *b);
 
 /* ---- The kinds ---- */
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -65,10 +64,9 @@ int eval_base_open(struct eval_base *b, const char *path, int n_vocab) {
     b->data = fits ? phi_pages_map(fd, (size_t)st.st_size) : NULL;
     phi_io_close(fd);
     if (!b->data) return refuse(path, fits ? "cannot be mapped into memory" : "no file of base logits");
-    b->n_bytes = (uint64_t)st.st_size; /* of the mapping, for close; lay_out() may say less */
-    int status = read_header(b, (uint64_t)st.st_size, n_vocab);
-    b->n_bytes = (uint64_t)st.st_size;
-    if (status) eval_base_close(b, true);
+    b->n_mapped = (uint64_t)st.st_size;
+    int status = read_header(b, b->n_mapped, n_vocab);
+    if (status) eval_base_close(b);
     return status;
 }
 
@@ -83,13 +81,13 @@ const uint16_t *eval_base_row(const struct eval_base *b, size_t chunk, size_t ro
 
 /* ---- Writing ---- */
 
-static int part_path(const char *path, char part[4096]) {
-    int n = snprintf(part, 4096, "%s.part", path);
-    return n > 0 && n < 4096 ? CLI_OK : cli_fail(CLI_OUTPUT, "--kl-divergence-base: the path is too long");
+static int fail_write(const struct eval_base *b, int cause) {
+    return cli_fail(CLI_OUTPUT, "cannot write %s: %s", b->path, strerror(cause));
 }
 
-static int fail_write(const struct eval_base *b, int cause) {
-    return cli_fail(CLI_OUTPUT, "cannot write %s.part: %s", b->path, strerror(cause));
+int eval_base_prepare(struct eval_base *b, const char *path) {
+    *b = (struct eval_base){.path = path, .fd = phi_io_open(path, O_WRONLY | O_CREAT, 0666)};
+    return b->fd < 0 ? fail_write(b, errno) : CLI_OK;
 }
 
 static int check_space(const struct eval_base *b, uint64_t held) {
@@ -103,9 +101,8 @@ static int check_space(const struct eval_base *b, uint64_t held) {
 }
 
 static int write_header(struct eval_base *b, const int32_t *ids) {
-    uint8_t header[HEADER];
+    uint8_t header[HEADER] = {0};
     const uint32_t numbers[3] = {(uint32_t)b->n_ctx, (uint32_t)b->n_vocab, (uint32_t)b->n_chunk};
-    memcpy(header, magic, sizeof magic);
     memcpy(header + sizeof magic, numbers, sizeof numbers);
     if (cli_write_all(b->fd, header, sizeof header) ||
         cli_write_all(b->fd, ids, (size_t)b->n_chunk * (size_t)b->n_ctx * sizeof *ids))
@@ -113,27 +110,24 @@ static int write_header(struct eval_base *b, const int32_t *ids) {
     return CLI_OK;
 }
 
-int eval_base_create(struct eval_base *b, const char *path, const struct eval *e, const int32_t *ids, int n_chunk,
-                     int n_done) {
-    char part[4096];
-    *b = (struct eval_base){.path = path, .fd = -1, .n_ctx = e->n_ctx, .n_vocab = e->n_vocab, .n_chunk = n_chunk};
-    int status = part_path(path, part);
-    if (status) return status;
-    if (!lay_out(b)) return cli_fail(CLI_USAGE, "%s: so many chunks overflow its size", path);
+int eval_base_create(struct eval_base *b, const struct eval *e, const int32_t *ids, int n_chunk, int n_done) {
+    struct stat st;
+    b->n_ctx = e->n_ctx;
+    b->n_vocab = e->n_vocab;
+    b->n_chunk = n_chunk;
+    if (!lay_out(b)) return cli_fail(CLI_USAGE, "%s: so many chunks overflow its size", b->path);
     b->row = phi_alloc(b->row_size, sizeof *b->row);
     if (!b->row) return cli_fail(CLI_MEMORY, "not enough memory for a row of %d logits", e->n_vocab);
-    b->fd = phi_io_open(part, O_WRONLY | (n_done ? 0 : O_CREAT | O_TRUNC), 0666);
-    if (b->fd < 0 && !(n_done && errno == ENOENT)) return fail_write(b, errno);
-    uint64_t chunk = (uint64_t)b->n_row * b->row_size * sizeof *b->row, held = b->rows_at + (uint64_t)n_done * chunk;
-    struct stat st;
-    if (n_done && (b->fd < 0 || fstat(b->fd, &st) != 0 || (uint64_t)st.st_size < held))
+    uint64_t chunk = (uint64_t)b->n_row * b->row_size * sizeof *b->row;
+    uint64_t held = n_done ? b->rows_at + (uint64_t)n_done * chunk : 0;
+    if (fstat(b->fd, &st) != 0 || (uint64_t)st.st_size < held)
         return cli_fail(CLI_FAILED,
-                        "%s does not hold the chunks that the checkpoint counts; remove both to start again", part);
-    status = check_space(b, n_done ? held : 0);
-    if (!status && !n_done) status = write_header(b, ids);
-    if (!status && n_done && (phi_io_truncate(b->fd, held) || lseek(b->fd, (off_t)held, SEEK_SET) < 0))
-        status = fail_write(b, errno);
-    return status;
+                        "%s does not hold the chunks that the checkpoint counts; remove both to start again",
+                        b->path);
+    int status = check_space(b, held);
+    if (status) return status;
+    if (phi_io_truncate(b->fd, held) || lseek(b->fd, (off_t)held, SEEK_SET) < 0) return fail_write(b, errno);
+    return n_done ? CLI_OK : write_header(b, ids);
 }
 
 int eval_base_put(struct eval_base *b, const float *logits, int32_t id, double *nll) {
@@ -141,28 +135,25 @@ int eval_base_put(struct eval_base *b, const float *logits, int32_t id, double *
     return cli_write_all(b->fd, b->row, b->row_size * sizeof *b->row) ? fail_write(b, errno) : CLI_OK;
 }
 
-int eval_base_finish(struct eval_base *b) {
-    char part[4096];
-    int status = part_path(b->path, part), fd = b->fd;
-    b->fd = -1;
-    if (phi_io_sync(fd)) status = fail_write(b, errno);
-    if (phi_io_close(fd) && !status) status = fail_write(b, errno);
-    if (!status && phi_io_rename(part, b->path))
-        status = cli_fail(CLI_OUTPUT, "cannot rename %s: %s", part, strerror(errno));
-    return status;
-}
-
 int eval_base_sync(struct eval_base *b) {
     return phi_io_sync(b->fd) ? fail_write(b, errno) : CLI_OK;
 }
 
-void eval_base_close(struct eval_base *b, bool keep) {
-    char part[4096];
-    if (b->data) phi_pages_free((void *)(uintptr_t)b->data, (size_t)b->n_bytes);
-    if (b->fd >= 0) {
-        phi_io_close(b->fd);
-        if (!keep && part_path(b->path, part) == CLI_OK) unlink(part);
-    }
+int eval_base_finish(struct eval_base *b) {
+    int fd = b->fd, status = eval_base_sync(b);
+    b->fd = -1;
+    if (!status && phi_io_pwrite_all(fd, magic, sizeof magic, 0)) status = fail_write(b, errno);
+    if (phi_io_close(fd) && !status) status = fail_write(b, errno);
+    return status;
+}
+
+int eval_base_abandon(struct eval_base *b) {
+    return phi_io_truncate(b->fd, 0) ? fail_write(b, errno) : CLI_OK;
+}
+
+void eval_base_close(struct eval_base *b) {
+    if (b->data) phi_pages_free((void *)(uintptr_t)b->data, (size_t)b->n_mapped);
+    if (b->fd >= 0) phi_io_close(b->fd);
     phi_free(b->row);
     *b = (struct eval_base){.fd = -1};
 }

@@ -4,6 +4,7 @@
  *
  * A result is kept for every such token, so that an interrupted run goes on and gives the same figures. */
 #include "eval.h"
+#include "events.h"
 #include "../memory.h"
 #include "../score.h"
 
@@ -16,9 +17,8 @@ enum { DEFAULT_CTX = 512, LEAST_CTX = 8 };
 
 struct perplexity {
     struct eval *e;
-    struct eval_records records;  /* of double: -ln p; with a base to compare with, of struct phi_score_token */
+    struct eval_records *records; /* of double: -ln p; with a base to compare with, of struct phi_score_token */
     const struct eval_base *from; /* or NULL */
-    struct eval_base *to;         /* or NULL */
     int32_t *ids;
     size_t n_chunk, chunk;
     int n_row;  /* of a chunk */
@@ -123,12 +123,12 @@ static void put_json_means(const char *key, const double *x, size_t n_chunk, siz
 }
 
 static void put_json(const struct perplexity *p, const struct summary *s, size_t n) {
-    size_t stride = p->records.size / sizeof(double), n_row = (size_t)p->n_row;
-    const double *x = (const double *)(const void *)p->records.data;
-    cli_putf("{\"event\":\"eval\",\"v\":1,\"kind\":\"%s\",\"model\":", p->from ? "kl-divergence" : "perplexity");
-    eval_put_json_text(p->e->file->path, strlen(p->e->file->path));
-    cli_putf(",\"n_ctx\":%d,\"chunks\":%zu,\"tokens\":%zu,\"ppl\":%.9g,\"ppl_error\":%.9g", p->e->n_ctx, n / n_row, n,
-             s->ppl.mean, s->ppl.error);
+    size_t stride = p->records->size / sizeof(double), n_row = (size_t)p->n_row;
+    const double *x = (const double *)(const void *)p->records->data;
+    cli_putf("{\"event\":\"eval\",\"v\":1,\"kind\":\"%s\",\"model\":\"", p->from ? "kl-divergence" : "perplexity");
+    cli_events_string(p->e->file->path, strlen(p->e->file->path));
+    cli_putf("\",\"n_ctx\":%d,\"chunks\":%zu,\"tokens\":%zu,\"ppl\":%.9g,\"ppl_error\":%.9g", p->e->n_ctx, n / n_row,
+             n, s->ppl.mean, s->ppl.error);
     if (p->from) {
         cli_putf(",\"ppl_base\":%.9g,\"ln_ratio\":%.9g,\"ln_ratio_error\":%.9g,\"kld\":%.9g,\"kld_error\":%.9g,"
                  "\"same_top\":%.9g,\"same_top_error\":%.9g,\"delta_p_rms\":%.9g",
@@ -145,11 +145,11 @@ static void put_json(const struct perplexity *p, const struct summary *s, size_t
 static int put_result(const struct perplexity *p) {
     size_t n = p->n_chunk * (size_t)p->n_row; /* a checkpoint may hold more */
     struct summary s = {0};
-    s.ppl = perplexity_of((const double *)(const void *)p->records.data, n, p->records.size / sizeof(double));
+    s.ppl = perplexity_of((const double *)(const void *)p->records->data, n, p->records->size / sizeof(double));
     if (p->from) {
         double *work = phi_alloc(n, sizeof *work);
         if (!work) return cli_fail(CLI_MEMORY, "not enough memory for %zu results", n);
-        summarize_base(&s, (const struct phi_score_token *)(const void *)p->records.data, n, work);
+        summarize_base(&s, (const struct phi_score_token *)(const void *)p->records->data, n, work);
         phi_free(work);
     }
     if (p->e->o->json) {
@@ -171,11 +171,11 @@ static int score_row(void *user, size_t position, const float *logits, int n_voc
     if (p->from && phi_score_row_compare(logits, n_vocab, next, eval_base_row(p->from, p->chunk, row), &t))
         p->status = cli_fail(CLI_FAILED, "%s: damaged: the logits of chunk %zu, position %zu are nonsense",
                              p->from->path, p->chunk + 1, position);
-    else if (p->to)
-        p->status = eval_base_put(p->to, logits, next, &t.nll);
+    else if (p->e->base)
+        p->status = eval_base_put(p->e->base, logits, next, &t.nll);
     else if (!p->from)
         t.nll = phi_score_log_sum(logits, n_vocab, NULL) - (double)logits[next];
-    if (!p->status) p->status = eval_records_add(&p->records, &t); /* a record of one double is its first member */
+    if (!p->status) p->status = eval_records_add(p->records, &t); /* a record of one double is its first member */
     return p->status || cli_interrupted();
 }
 
@@ -200,28 +200,28 @@ static int32_t added_bos(const phi_model *model) {
 }
 
 static int score_chunks(struct perplexity *p) {
-    size_t first = p->records.n / (size_t)p->n_row;
+    size_t first = p->records->n / (size_t)p->n_row;
     double began = cli_seconds();
     int32_t bos = added_bos(p->e->model);
     int status = CLI_OK;
     cli_model_announce(p->e->file);
     if (first) cli_note("the checkpoint holds %zu chunks", first);
     for (p->chunk = first; !status && p->chunk < p->n_chunk; p->chunk++) {
-        size_t before = p->records.n;
+        size_t before = p->records->n;
         char text[64];
         status = score_chunk(p, bos);
         if (status || cli_interrupted()) {
-            p->records.n = before;
+            p->records->n = before;
             break;
         }
-        if (p->to && p->records.path) status = eval_base_sync(p->to);
-        if (!status) status = eval_records_save(&p->records, false);
-        struct phi_score_mean ppl = perplexity_of((const double *)(const void *)p->records.data, p->records.n,
-                                                  p->records.size / sizeof(double));
+        if (p->e->base && p->records->path) status = eval_base_sync(p->e->base);
+        if (!status) status = eval_records_save(p->records, false);
+        struct phi_score_mean ppl = perplexity_of((const double *)(const void *)p->records->data, p->records->n,
+                                                  p->records->size / sizeof(double));
         snprintf(text, sizeof text, "PPL = %.4f", ppl.mean);
         eval_progress(first, p->chunk + 1, p->n_chunk, began, text);
     }
-    int saved = eval_records_save(&p->records, true);
+    int saved = eval_records_save(p->records, true);
     return status ? status : saved;
 }
 
@@ -257,31 +257,27 @@ static int read_base(struct perplexity *p) {
 
 /* Everything is open: score what is not scored yet. */
 static int score(struct perplexity *p) {
-    const struct cli_options *o = p->e->o;
-    struct eval_base to = {.fd = -1};
-    bool writes = o->eval_base && !p->from;
+    struct eval *e = p->e;
+    const struct cli_options *o = e->o;
     size_t n_row = (size_t)p->n_row;
     if (o->eval_chunks && (size_t)o->eval_chunks < p->n_chunk) p->n_chunk = (size_t)o->eval_chunks;
-    if (writes) p->e->run = eval_hash(p->e->run, &p->n_chunk, sizeof p->n_chunk); /* which the base's header states */
-    int status = eval_records_open(&p->records, o->eval_checkpoint, p->e->run,
-                                   p->from ? sizeof(struct phi_score_token) : sizeof(double));
-    p->records.n -= p->records.n % n_row;
-    bool done = p->records.n >= p->n_chunk * n_row;
-    if (!status && writes && !done) {
-        status = eval_base_create(&to, o->eval_base, p->e, p->ids, (int)p->n_chunk, (int)(p->records.n / n_row));
-        p->to = &to;
+    if (e->base) e->run = eval_hash(e->run, &p->n_chunk, sizeof p->n_chunk); /* which the base's header states */
+    int status = eval_records_open(p->records, e->run, p->from ? sizeof(struct phi_score_token) : sizeof(double));
+    if (status) return status;
+    p->records->n -= p->records->n % n_row; /* batches hold whole chunks, unless somebody wrote others */
+    if (p->records->n < p->n_chunk * n_row) {
+        if (e->base) status = eval_base_create(e->base, e, p->ids, (int)p->n_chunk, (int)(p->records->n / n_row));
+        if (!status) status = score_chunks(p);
+        bool complete = !status && !cli_interrupted();
+        if (e->base && complete) status = eval_base_finish(e->base);
+        if (e->base && !complete && !o->eval_checkpoint) eval_base_abandon(e->base);
     }
-    if (!status && !done) status = score_chunks(p);
-    if (!status && p->to && !cli_interrupted()) status = eval_base_finish(&to);
-    if (!status && !cli_interrupted()) status = put_result(p);
-    eval_base_close(&to, o->eval_checkpoint != NULL);
-    eval_records_close(&p->records);
-    return status;
+    return status || cli_interrupted() ? status : put_result(p);
 }
 
 int eval_perplexity(struct eval *e) {
     const struct cli_options *o = e->o;
-    struct perplexity p = {.e = e};
+    struct perplexity p = {.e = e, .records = e->records};
     struct eval_base from = {.fd = -1};
     struct phi_model_info info;
     phi_model_get_info(e->model, &info);
@@ -303,6 +299,6 @@ int eval_perplexity(struct eval *e) {
     if (!status) status = p.from ? read_base(&p) : read_text(&p);
     if (!status && !cli_interrupted()) status = score(&p);
     phi_free(p.ids);
-    eval_base_close(&from, true);
+    eval_base_close(&from);
     return status;
 }

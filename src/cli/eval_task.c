@@ -1,6 +1,7 @@
 /* Questions one after the other: a result for each, shares of right answers with their intervals, in all and per
  * group. */
 #include "eval_ask.h"
+#include "events.h"
 #include "../memory.h"
 #include "../score.h"
 
@@ -34,8 +35,8 @@ struct group {
 struct task {
     struct eval *e;
     struct eval_items items;
-    struct eval_records records; /* of uint32_t: the bits */
-    struct group *group;         /* [0]: all */
+    struct eval_records *records; /* of uint32_t: the bits */
+    struct group *group;          /* [0]: all */
     size_t n_group, n_item;
     int score;
 };
@@ -140,7 +141,7 @@ static void show_progress(const struct task *t, size_t first, size_t done, doubl
 }
 
 static int ask_all(struct task *t) {
-    size_t first = t->records.n < t->n_item ? t->records.n : t->n_item;
+    size_t first = t->records->n < t->n_item ? t->records->n : t->n_item;
     double began = cli_seconds(), shown = began;
     int status = CLI_OK;
     cli_model_announce(t->e->file);
@@ -150,18 +151,18 @@ static int ask_all(struct task *t) {
         uint32_t bits;
         if (eval_items_next(&t->items, &status) < 1) break;
         if (i < first) {
-            memcpy(&bits, t->records.data + i * sizeof bits, sizeof bits);
+            memcpy(&bits, t->records->data + i * sizeof bits, sizeof bits);
         } else {
             status = ask(t, &bits);
             if (status || cli_interrupted()) break;
-            status = eval_records_add(&t->records, &bits);
-            if (!status) status = eval_records_save(&t->records, false);
+            status = eval_records_add(t->records, &bits);
+            if (!status) status = eval_records_save(t->records, false);
         }
         if (!status) status = count(t, bits);
         if (status) break;
         if (i >= first) show_progress(t, first, i + 1, began, &shown);
     }
-    int saved = eval_records_save(&t->records, true);
+    int saved = eval_records_save(t->records, true);
     return status ? status : saved;
 }
 
@@ -205,17 +206,17 @@ static void put_json_scores(const struct task *t, const struct group *g) {
 
 static void put_json(const struct task *t) {
     const struct cli_text *name = &t->items.text[EVAL_TASK];
-    cli_putf("{\"event\":\"eval\",\"v\":1,\"kind\":\"task\",\"model\":");
-    eval_put_json_text(t->e->file->path, strlen(t->e->file->path));
-    cli_putf(",\"task\":");
-    eval_put_json_text(name->bytes, name->n);
-    cli_putf(",\"score\":\"%s\",", scores[t->score].kind);
+    cli_putf("{\"event\":\"eval\",\"v\":1,\"kind\":\"task\",\"model\":\"");
+    cli_events_string(t->e->file->path, strlen(t->e->file->path));
+    cli_putf("\",\"task\":\"");
+    cli_events_string(name->bytes, name->n);
+    cli_putf("\",\"score\":\"%s\",", scores[t->score].kind);
     put_json_scores(t, &t->group[0]);
     cli_putf(",\"groups\":[");
     for (size_t i = 1; i < t->n_group && t->n_group > 2; i++) {
-        cli_putf(i > 1 ? ",{\"name\":" : "{\"name\":");
-        eval_put_json_text(t->group[i].name.bytes, t->group[i].name.n);
-        cli_put(",", 1);
+        cli_putf(i > 1 ? ",{\"name\":\"" : "{\"name\":\"");
+        cli_events_string(t->group[i].name.bytes, t->group[i].name.n);
+        cli_put("\",", 2);
         put_json_scores(t, &t->group[i]);
         cli_put("}", 1);
     }
@@ -274,14 +275,13 @@ static uint64_t hash_task(const struct task *t) {
 
 int eval_task(struct eval *e) {
     const struct cli_options *o = e->o;
-    struct task t = {.e = e, .score = -1, .n_group = 1};
+    struct task t = {.e = e, .records = e->records, .score = -1, .n_group = 1};
     size_t longest = 0;
     t.group = phi_alloc(1, sizeof *t.group);
     int status = t.group ? eval_items_open(&t.items, o->eval_task, o->eval_items, o->eval_layout - 1, o->eval_shots)
                          : cli_fail(CLI_MEMORY, "not enough memory for the results");
     if (!status) status = look_through(&t, &longest);
-    if (!status && !cli_interrupted())
-        status = eval_records_open(&t.records, o->eval_checkpoint, hash_task(&t), sizeof(uint32_t));
+    if (!status && !cli_interrupted()) status = eval_records_open(t.records, hash_task(&t), sizeof(uint32_t));
     if (!status && !cli_interrupted()) status = open_for(&t, longest);
     if (!status && !cli_interrupted()) status = ask_all(&t);
     if (!status && !cli_interrupted()) {
@@ -294,7 +294,6 @@ int eval_task(struct eval *e) {
     for (size_t i = 1; i < t.n_group; i++) phi_free(t.group[i].name.bytes);
     phi_free(t.group);
     phi_free(e->held);
-    eval_records_close(&t.records);
     eval_items_close(&t.items);
     return status;
 }

@@ -21,7 +21,7 @@ bool cli_events_on(void) {
     return e.on;
 }
 
-static void put_string(const char *text, size_t n) {
+void cli_events_string(const char *text, size_t n) {
     size_t used;
     for (size_t i = 0; i < n; i += used) {
         char out[PHI_JSON_ESCAPE_SIZE];
@@ -51,9 +51,9 @@ void cli_events_load(const char *path, const phi_session *session, uint32_t seed
     phi_model_get_info(phi_session_model(session), &model);
     phi_session_get_info(session, &info);
     cli_putf("{\"event\":\"load\",\"v\":1,\"model\":\"");
-    put_string(path, strlen(path));
+    cli_events_string(path, strlen(path));
     cli_putf("\",\"arch\":\"");
-    put_string(model.architecture, strlen(model.architecture));
+    cli_events_string(model.architecture, strlen(model.architecture));
     cli_putf("\",\"n_ctx\":%d,\"threads\":%d,\"seed\":%u,\"load_ms\":%.1f", info.n_ctx, info.n_threads, (unsigned)seed,
              1e3 * cli_seconds());
     end_line();
@@ -106,7 +106,7 @@ void cli_events_token(const phi_model *model, int32_t id, const float *logits) {
 }
 
 void cli_events_text(const char *bytes, size_t n) {
-    if (e.on && e.open) put_string(bytes, n);
+    if (e.on && e.open) cli_events_string(bytes, n);
 }
 
 void cli_events_end_token(void) {
@@ -133,7 +133,7 @@ void cli_events_error(int code) {
     if (!e.on || code == CLI_OK || code == CLI_USAGE || code == CLI_OUTPUT) return;
     cli_events_end_token();
     cli_putf("{\"event\":\"error\",\"code\":%d,\"message\":\"", code);
-    put_string(message, strlen(message));
+    cli_events_string(message, strlen(message));
     cli_put("\"", 1);
     end_line();
 }

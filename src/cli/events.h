@@ -17,6 +17,9 @@
 void cli_events_set(bool on);
 bool cli_events_on(void);
 
+/* Text as it stands between the quotes of a JSON string, on stdout. */
+void cli_events_string(const char *text, size_t n);
+
 /* The functions below do nothing unless events are on. */
 
 void cli_events_load(const char *path, const phi_session *session, uint32_t seed);
