@@ -47,6 +47,16 @@ static void run(struct pass *p, phi_team_fn *fn, int n_chunk) {
     phi_team_run(p->s->team, threads(p), fn, p, n_chunk);
 }
 
+/* Shows columns [at, at + n_col) of what w multiplies. */
+static void observe(const struct pass *p, const struct phi_mat *w, int at, int n_col, const float *x, size_t stride) {
+    const struct phi_observer *o = p->s->observer;
+    if (o) o->input(o->user, w, at, n_col, p->n, x, stride);
+}
+
+static void observe_all(const struct pass *p, const struct phi_mat *w, const float *x) {
+    observe(p, w, 0, w->cols, x, (size_t)w->cols);
+}
+
 /* Rows of a matrix in a chunk. Kernels fetch the rows that follow in a chunk, so that with few tokens, when memory is the
  * limit, its end costs time: as many rows as leave each thread four chunks. */
 static int rows_in_chunk(const struct pass *p, int rows) {
@@ -237,6 +247,7 @@ static void hidden_columns(void *arg, int chunk, int thread) {
         s->kernels.swiglu(g, u, g, n_row);
         phi_quantize(s, &s->hidden, phi_mat_kinds(&p->layer->down), t, row, n_row, g);
     }
+    observe(p, &p->layer->down, row, n_row, scratch.gate, PHI_FFN_CHUNK);
 }
 
 /* chunk = fewer columns, for one token: small chunks end together; it is rounded at once when all are done */
@@ -258,6 +269,7 @@ static void hidden(struct pass *p) {
         return;
     }
     run(p, hidden_token, chunks(n, rows_in_chunk(p, n)));
+    observe_all(p, &p->layer->down, s->hidden_row);
     phi_quantize(s, &s->hidden, phi_mat_kinds(&p->layer->down), 0, 0, n, s->hidden_row);
 }
 
@@ -265,12 +277,18 @@ static void layer(struct pass *p) {
     struct phi_session *s = p->s;
     const struct phi_layer *l = p->layer;
     norm(p, l->attn_norm, s->h, phi_mat_kinds(&l->wq) | phi_mat_kinds(&l->wk) | phi_mat_kinds(&l->wv), p->n);
+    observe_all(p, &l->wq, s->in.kind[PHI_ACT_F32].f);
+    observe_all(p, &l->wk, s->in.kind[PHI_ACT_F32].f);
+    observe_all(p, &l->wv, s->in.kind[PHI_ACT_F32].f);
     int size = rows_in_chunk(p, l->wq.rows);
     run(p, qkv_rows, chunks(l->wq.rows, size) + 2 * chunks(l->wk.rows, size));
     attention(p);
     run(p, round_attended, p->n);
+    observe_all(p, &l->wo, s->attended.kind[PHI_ACT_F32].f);
     add_matmul(p, &l->wo, &s->attended);
     norm(p, l->ffn_norm, s->h, phi_mat_kinds(&l->gate) | phi_mat_kinds(&l->up), p->n);
+    observe_all(p, &l->gate, s->in.kind[PHI_ACT_F32].f);
+    observe_all(p, &l->up, s->in.kind[PHI_ACT_F32].f);
     hidden(p);
     add_matmul(p, &l->down, &s->hidden);
 }
@@ -325,5 +343,6 @@ void phi_forward_head(struct phi_session *s, int first, int n) {
     const struct phi_model *m = s->model;
     struct pass p = {.s = s, .n = n};
     norm(&p, m->output_norm, s->h + (size_t)first * (size_t)m->n_embd, phi_mat_kinds(&m->head), n);
+    observe_all(&p, &m->head, s->in.kind[PHI_ACT_F32].f);
     run(&p, head_rows, chunks(m->head.rows, rows_in_chunk(&p, m->head.rows)));
 }

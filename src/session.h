@@ -15,8 +15,16 @@ struct phi_acts {
     struct phi_act kind[PHI_N_ACT];
 };
 
+/* Sees the float inputs of matrices while they are computed: for n tokens columns [at, at + n_col) of the input of w,
+ * x[token * stride + column - at]. The columns of one input may come in parts, from several threads at once; each comes once. */
+struct phi_observer {
+    void (*input)(void *user, const struct phi_mat *w, int at, int n_col, int n, const float *x, size_t stride);
+    void *user;
+};
+
 struct phi_session {
     const struct phi_model *model;
+    const struct phi_observer *observer; /* NULL: nobody looks on; may be set between two evaluations */
     struct phi_kernels kernels;
     struct phi_team *team;
     int n_threads, n_threads_batch;

@@ -191,4 +191,17 @@ refuse 2 'wrong:1' eval -m $demo --task $dir/wrong
 head -c 3000 $demo > "$dir/wrong"
 refuse 2 'wrong:1' eval -m $demo --task $dir/wrong
 
+# ---- imatrix
+refuse 2 'imatrix needs a text' imatrix -m $demo -o x
+refuse 2 'imatrix needs a file to write' imatrix -m $demo -f $text
+refuse 6 'cannot write' imatrix -m $demo -f $text -o $dir/none/x
+refuse 1 'use a longer text' imatrix -m $demo -f $dir/short -o $dir/imatrix
+run 0 imatrix -m $demo -f $text -o $dir/imatrix -c 64 --chunks 3; out ''; err_has '[3/3] chunks'
+run 0 imatrix -m $demo -f $text -o $dir/imatrix2 -c 64 --chunks 3 -t 2 --force-threads -ub 5 -q; same "$dir/imatrix" "$dir/imatrix2"; err_is
+if [ "$(head -c 4 "$dir/imatrix")" = GGUF ] && grep -qF blk.7.ffn_down.weight.in_sum2 "$dir/imatrix"; then pass; else fail 'the file'; fi
+outputs() { LC_ALL=C tr -c 'a-z0-9_.' '\n' < "$1" | grep -c -e '^output\.weight\.in_sum2$' -e '^token_embd\.weight\.in_sum2$'; }
+if [ "$(outputs "$dir/imatrix")" -eq 0 ]; then pass; else fail 'the output was not asked for'; fi
+run 0 imatrix -m $demo -f $text -o $dir/imatrix2 -c 64 --chunks 3 -q --process-output
+if [ "$(outputs "$dir/imatrix2")" -eq 1 ]; then pass; else fail 'the output is missing'; fi
+
 check_done check_eval.sh

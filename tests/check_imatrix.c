@@ -1,7 +1,9 @@
 /* Importance matrices: both file forms are read, every cut and every bent byte is refused or read without harm, and
- * so is a lack of memory at every allocation. */
+ * so is a lack of memory at every allocation. What is made from a text is the same for every thread count and pass
+ * size, and in the first layer what the embedding and the norm say. */
 #include "../src/imatrix.h"
 #include "../src/memory.h"
+#include "../src/model.h"
 #include "gguf_writer.h"
 
 static const char attn[] = "blk.0.attn_qkv.weight", down[] = "blk.0.ffn_down.weight";
@@ -153,6 +155,106 @@ static void check_memory(void) {
     }
 }
 
+/* ---- Making ---- */
+
+enum { N_CHUNK = 2, CTX = 40 };
+
+/* The file that is made of two chunks by these threads and passes, head or not. */
+static struct phi_bytes make_file(const phi_model *model, const int32_t *ids, int n_threads, int n_ubatch,
+                                  bool head) {
+    struct phi_session_options o = phi_session_options_default();
+    struct phi_imatrix_collector *c = NULL;
+    struct phi_bytes file = {0};
+    phi_session *s = NULL;
+    phi_error err = {""};
+    o.n_ctx = CTX;
+    o.n_threads = n_threads;
+    o.force_threads = true;
+    o.n_ubatch = n_ubatch;
+    int e = phi_session_open(model, &o, &s, &err);
+    if (!e) e = phi_imatrix_collect_open(s, head, &c, &err);
+    for (int i = 0; i < N_CHUNK && !e; i++) e = phi_imatrix_collect(c, ids + i * CTX, CTX, NULL, NULL, &err);
+    if (!e) e = phi_imatrix_collect_encode(c, "a text", N_CHUNK, CTX, &file, &err);
+    CHECK(e == 0, "%s", err.text);
+    phi_imatrix_collect_close(c);
+    phi_session_close(s);
+    return file;
+}
+
+static void check_first_layer(const phi_model *model, const int32_t *ids, const struct phi_imatrix *m) {
+    int n = model->n_embd;
+    double *sum = calloc((size_t)n, sizeof *sum);
+    float *x = calloc((size_t)n, sizeof *x);
+    const float *row = NULL;
+    phi_error err = {""};
+    if (!sum || !x) abort();
+    for (int t = 0; t < N_CHUNK * CTX; t++) {
+        double squares = 0;
+        phi_type_decode_row(model->embedding.type,
+                            model->embedding.data + (size_t)ids[t] * model->embedding.row_bytes, x, (size_t)n);
+        for (int i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
+        double scale = 1 / sqrt(squares / n + (double)model->norm_eps);
+        for (int i = 0; i < n; i++) {
+            double v = (double)x[i] * scale * (double)model->layer[0].attn_norm[i];
+            sum[i] += v * v / (N_CHUNK * CTX);
+        }
+    }
+    CHECK(phi_imatrix_find(m, attn, sizeof attn - 1, (uint64_t)n, &row, &err) == 1, "%s", err.text);
+    for (int i = 0; row && i < n; i++)
+        CHECK(fabs((double)row[i] - sum[i]) <= 1e-5 * sum[i] + 1e-12, "column %d: %g, expected %g", i, (double)row[i],
+              sum[i]);
+    free(sum);
+    free(x);
+}
+
+static void check_making(void) {
+    static const char *const names[] = {"attn_qkv", "attn_output", "ffn_up", "ffn_down"};
+    phi_model *model = NULL;
+    phi_error err = {""};
+    int32_t ids[N_CHUNK * CTX];
+    CHECK(phi_model_open("models/demo.gguf", &model, &err) == 0, "%s", err.text);
+    if (!model) return;
+    for (int i = 0; i < N_CHUNK * CTX; i++) ids[i] = (i * 37 + i * i) % model->n_vocab;
+    struct phi_bytes file = make_file(model, ids, 1, 512, false);
+    const int ways[][2] = {{1, 1}, {3, 7}, {2, CTX}};
+    for (int i = 0; i < 3; i++) {
+        struct phi_bytes other = make_file(model, ids, ways[i][0], ways[i][1], false);
+        CHECK(other.n == file.n && memcmp(other.data, file.data, file.n) == 0, "%d threads, passes of %d", ways[i][0],
+              ways[i][1]);
+        phi_free(other.data);
+    }
+    struct phi_imatrix *m = NULL;
+    struct phi_imatrix_info info;
+    gguf_write_file(path, file.data, file.n);
+    CHECK(phi_imatrix_open(path, &m, &err) == 0, "%s", err.text);
+    if (m) {
+        const float *row;
+        phi_imatrix_get_info(m, &info);
+        CHECK(info.n_entry == 4 * (uint64_t)model->n_layer && info.n_chunk == N_CHUNK, "%d entries",
+              (int)info.n_entry);
+        CHECK(info.dataset.n == 6 && memcmp(info.dataset.s, "a text", 6) == 0, "the text's name");
+        check_first_layer(model, ids, m);
+        for (int k = 0; k < 4; k++) {
+            char name[64];
+            int n = snprintf(name, sizeof name, "blk.%d.%s.weight", model->n_layer - 1, names[k]);
+            uint64_t n_col = (uint64_t)(k == 3 ? model->n_ff : model->n_embd);
+            bool found = phi_imatrix_find(m, name, (size_t)n, n_col, &row, &err) == 1;
+            CHECK(found && row[0] > 0 && row[n_col - 1] > 0, "%s: %s", name, err.text);
+        }
+        CHECK(phi_imatrix_find(m, "output.weight", 13, 1, &row, &err) == 0, "the output was not asked for");
+    }
+    phi_imatrix_close(m);
+    phi_free(file.data);
+    file = make_file(model, ids, 2, 16, true);
+    gguf_write_file(path, file.data, file.n);
+    CHECK(phi_imatrix_open(path, &m, &err) == 0, "%s", err.text);
+    if (m) phi_imatrix_get_info(m, &info);
+    CHECK(m && info.n_entry == 4 * (uint64_t)model->n_layer + 1, "the output too");
+    phi_imatrix_close(m);
+    phi_free(file.data);
+    phi_model_close(model);
+}
+
 int main(int argc, char **argv) {
     gguf_make_dir(argc, argv, dir);
     snprintf(path, sizeof path, "%s/imatrix", dir);
@@ -167,6 +269,7 @@ int main(int argc, char **argv) {
     check_memory();
     check_damage(b.p, b.n);
     check_refusals();
+    check_making();
     gguf_free(&w);
     free(b.p);
     gguf_remove_dir(dir);

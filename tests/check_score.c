@@ -139,11 +139,12 @@ static int add_row(void *user, size_t position, const float *logits, int n_vocab
     return 0;
 }
 
-static phi_session *open_session(const phi_model *model, int n_ctx) {
+static phi_session *open_session(const phi_model *model, int n_ctx, enum phi_kv_type cache) {
     struct phi_session_options o = phi_session_options_default();
     phi_session *s = NULL;
     phi_error err = {""};
     o.n_ctx = n_ctx;
+    o.type_k = o.type_v = cache;
     CHECK(phi_session_open(model, &o, &s, &err) == 0, "%s", err.text);
     return s;
 }
@@ -172,7 +173,7 @@ static void check_perplexity(const phi_model *model) {
     struct nll all = {0};
     int64_t n = phi_tokenize(model, story, strlen(story) - 1, PHI_ADD_BOS, ids, 512); /* without the last newline */
     bool adds = phi_tokenize(model, "", 0, PHI_ADD_BOS, &bos, 1) == 1;
-    phi_session *s = open_session(model, CTX);
+    phi_session *s = open_session(model, CTX, PHI_KV_F32);
     CHECK(n >= 3 * CTX && n < 512, "%d ids", (int)n);
     int n_chunk = (int)n / CTX;
     for (int i = 0; s && i < n_chunk; i++) {
@@ -230,7 +231,7 @@ static void check_choices(const phi_model *model) {
                                              {"Tom.", "the happy little dog.", "Lily"}};
     char task[4096] = "{\"score\": \"text\", \"ask\": \"Story: {question}\"}\n", out[8192], arguments[700], text[200];
     int hits[3] = {0};
-    phi_session *s = open_session(model, 256);
+    phi_session *s = open_session(model, 256, PHI_KV_F16);
     double sum[4][3];
     for (int q = 0; s && q < 4; q++) {
         double value[3][3];

@@ -432,6 +432,7 @@ static void set_defaults(struct cli_options *o, const char *program) {
     o->verbosity = -1;
     o->sandbox = -1;
     o->eval_shots = -1;
+    o->eval_type_k = o->eval_type_v = (enum phi_kv_type)CLI_KV_UNSET;
 }
 
 /* run or chat, where the command word did not say it. */
@@ -471,6 +472,10 @@ static int check_talk(const struct cli_options *o) {
 }
 
 static int check_texts(const struct cli_options *o) {
+    if (o->command == CLI_IMATRIX) {
+        if (!o->file) return cli_fail(CLI_USAGE, "imatrix needs a text to learn from: -f FILE");
+        return o->output ? CLI_OK : cli_fail(CLI_USAGE, "imatrix needs a file to write: -o FILE");
+    }
     if (o->kl_divergence && !o->eval_base)
         return cli_fail(CLI_USAGE, "--kl-divergence needs the file to compare with: --kl-divergence-base FILE");
     if (o->kl_divergence && o->file)
@@ -509,7 +514,7 @@ static int check_together(const struct cli_options *o) {
     if (from_stdin && o->no_stdin) return cli_fail(CLI_USAGE, "--no-stdin forbids to read the prompt from stdin");
     if (o->decode && (o->nul_separated || o->show_ids || o->show_count))
         return cli_fail(CLI_USAGE, "--decode writes bytes; -0, --ids and --show-count do not go with it");
-    if (o->command == CLI_EVAL) return check_texts(o);
+    if (o->command == CLI_EVAL || o->command == CLI_IMATRIX) return check_texts(o);
     if (o->command != CLI_LOGITS) return CLI_OK;
     if (!o->id_list) return cli_fail(CLI_USAGE, "logits needs token ids: --ids 1,2,3 or --ids @FILE");
     if (!o->output && !o->n_greedy) return cli_fail(CLI_USAGE, "logits needs something to do: -o FILE or --greedy N");
@@ -555,6 +560,11 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
         o->load_mode = o->mlock ? CLI_LOAD_MLOCK : CLI_LOAD_NONE;
     else if (o->mlock)
         o->load_mode = CLI_LOAD_MMAP_MLOCK;
+    if (o->command == CLI_EVAL) {
+        enum phi_kv_type usual = o->eval_task ? PHI_KV_F16 : PHI_KV_F32;
+        o->session.type_k = o->eval_type_k == (enum phi_kv_type)CLI_KV_UNSET ? usual : o->eval_type_k;
+        o->session.type_v = o->eval_type_v == (enum phi_kv_type)CLI_KV_UNSET ? usual : o->eval_type_v;
+    }
     status = check_together(o);
     for (int i = 0; !status && i < o->ignored.n; i++)
         cli_warn("option '%s' has no effect here and was ignored", o->ignored.text[i]);

@@ -35,6 +35,8 @@ struct cli_pairs {
     int n, first[CLI_PAIRS_MAX], second[CLI_PAIRS_MAX];
 };
 
+enum { CLI_KV_UNSET = PHI_KV_Q8_0 + 1 };
+
 struct cli_options {
     const char *program; /* argv[0] */
     enum cli_command command;
@@ -57,8 +59,10 @@ struct cli_options {
     const char *eval_task, *eval_items, *eval_base, *eval_checkpoint;
     int eval_chunks, eval_limit; /* 0: all */
     int eval_shots;              /* -1: all */
+    enum phi_kv_type eval_type_k, eval_type_v; /* CLI_KV_UNSET: f32 for a text, so that its figure is that of the weights alone;
+                                                  f16 for questions, whose context may be long */
     int eval_layout;             /* 0: as the task says; else 1 + enum eval_layout */
-    int kl_divergence;
+    int kl_divergence, process_output;
     int parse_special; /* -1: as the command's default */
     int escape, no_stdin, display_prompt, verbose_prompt;
     int show_ids, nul_separated, no_bos, show_count, decode, no_warmup;
