@@ -395,6 +395,43 @@ static void check_sampler(void) {
     phi_grammar_close(g);
 }
 
+/* A sampler that goes on from another one's state chooses what that one chooses. */
+static void check_resume(void) {
+    struct phi_sampler_options o = phi_sampler_options_default();
+    phi_grammar *g = open_grammar(json, NULL);
+    phi_sampler *a = NULL, *b = NULL, *without = NULL;
+    float *logits = malloc((size_t)n_vocab * sizeof *logits);
+    phi_error err = {""};
+    static uint8_t saved[1 << 16];
+    int status = phi_sampler_open(model, &o, &without, &err);
+    o.grammar = g;
+    if (!status) status = phi_sampler_open(model, &o, &a, &err);
+    o.seed = 99;
+    if (!status) status = phi_sampler_open(model, &o, &b, &err);
+    for (int step = 0; step < 60 && !status; step++) {
+        int32_t x = -1, y = -1;
+        for (int32_t id = 0; id < n_vocab; id++)
+            logits[id] = phi_token_is_stop(model, id) ? -50 : (float)ref_pick(&maker, 4000) / 400;
+        if (step == 30) {
+            size_t n = phi_sampler_state(a, saved, sizeof saved);
+            CHECK(n <= sizeof saved, "%zu bytes", n);
+            CHECK(phi_sampler_restore(without, saved, n, NULL) == PHI_USAGE, "a sampler without a grammar took it");
+            CHECK(phi_sampler_restore(b, saved, n - 1, NULL) == PHI_USAGE, "a byte less");
+            status = phi_sampler_restore(b, saved, n, &err);
+        }
+        if (!status) status = phi_sampler_sample(a, logits, &x, &err);
+        if (!status && step >= 30) status = phi_sampler_sample(b, logits, &y, &err);
+        CHECK(step < 30 || x == y, "step %d: tokens %d and %d", step, x, y);
+        if (phi_grammar_state_must_end(phi_sampler_grammar(a))) break;
+    }
+    CHECK(status == PHI_OK, "%s", err.text);
+    phi_sampler_close(a);
+    phi_sampler_close(b);
+    phi_sampler_close(without);
+    phi_grammar_close(g);
+    free(logits);
+}
+
 /* ---- Budgets ---- */
 
 /* Answers with n tokens, drawn at random: complete in every case. */
@@ -612,6 +649,7 @@ int main(void) {
     check_skip_space();
     check_drops();
     check_sampler();
+    check_resume();
     check_budgets();
     check_bounds();
     check_generate();
