@@ -15,8 +15,9 @@ PREFIX ?= /usr/local
 B := build
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-# Kernels gain from -O3, nothing else does; with CFLAGS of your own these hold everywhere.
+# Kernels gain from -O3, nothing else does, and of the command line only its size counts. CFLAGS of your own hold everywhere.
 KERNEL_OPT := $(if $(filter file,$(origin CFLAGS)),-O3)
+CLI_OPT := $(if $(filter file,$(origin CFLAGS)),-Os)
 # -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions.
 BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread $(WARN)
 LIBS := -lm
@@ -100,8 +101,9 @@ $(B)/isa.mk: src/kernels/isa.def tools/probe-isa.sh $(B)/config
 
 $(B)/%.o: src/%.c $(B)/config
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) -I$(B) -MMD -MP -c -o $@ $<
+	$(CC) $(BASE) $(CFLAGS) $(OPT) $(CPPFLAGS) -I$(B) -MMD -MP -c -o $@ $<
 
+$(CLI_OBJ): OPT := $(CLI_OPT)
 $(B)/version.o: BASE += -DPHI_COMMIT='"$(COMMIT)"'
 $(B)/version.o: $(B)/commit
 $(B)/kernels/kernels.o: $(B)/isa.mk
