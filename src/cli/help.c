@@ -33,7 +33,6 @@ static void overview(void) {
              "  phi                                           talk with the demo model\n"
              "  phi -p \"Once upon a time\" -n 100              it tells a story\n"
              "  phi -m model.gguf -st -p \"What is a tide?\"    one question, one answer\n"
-             "  phi -m model.gguf -f prompt.txt --temp 0      the same answer every time\n"
              "  phi -m model.gguf -p \"Summarise:\" < text.txt  text on stdin is appended to the prompt\n\n%s",
              exit_codes);
 }
