@@ -14,6 +14,7 @@ enum { MAX_DEPTH = 16, MAX_SAMPLES = 10000 };
 
 struct scan {
     const char *begin, *at, *end;
+    bool no_memory;
 };
 
 static char next(struct scan *s) { /* the next character that is no white space; 0 at the end */
@@ -115,7 +116,10 @@ static bool take_rows(struct scan *s, struct bench_bases *out) {
     while (array ? !take(s, ']') : next(s) != 0) {
         if (array && out->n && !take(s, ',')) return false;
         struct bench_base *more = phi_realloc(out->row, out->n + 1, sizeof *out->row);
-        if (!more) return false;
+        if (!more) {
+            s->no_memory = true;
+            return false;
+        }
         out->row = more;
         struct bench_base *row = &out->row[out->n++];
         memset(row, 0, sizeof *row);
@@ -131,8 +135,11 @@ int bench_bases_read(const char *path, struct bench_bases *out) {
     *out = (struct bench_bases){NULL, 0};
     int status = cli_text_read(path, "base file", &text);
     if (!status && !cli_interrupted()) {
-        struct scan s = {text.bytes, text.bytes, text.bytes + text.n};
-        if (!take_rows(&s, out) || out->n == 0)
+        struct scan s = {text.bytes, text.bytes, text.bytes + text.n, false};
+        bool good = take_rows(&s, out) && out->n > 0;
+        if (s.no_memory)
+            status = cli_fail(CLI_MEMORY, "not enough memory for the results in %s", path);
+        else if (!good)
             status = cli_fail(CLI_USAGE, "--compare: %s is not what bench -o json writes (byte %zu)", path,
                               (size_t)(s.at - s.begin));
     }

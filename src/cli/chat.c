@@ -69,6 +69,10 @@ static bool is_command(const struct cli_text *t) {
     return t->n > 0 && t->bytes[0] == '/' && !(t->n > 1 && t->bytes[1] == '/') && !memchr(t->bytes, '\n', t->n);
 }
 
+static int input_status(enum cli_input_event event) {
+    return event == CLI_INPUT_FAILED ? CLI_FAILED : event == CLI_INPUT_NO_MEMORY ? CLI_MEMORY : CLI_OK;
+}
+
 /* Ctrl-C on an empty line. True: it was the second one, leave. */
 static bool leave_by_key(double answered, double *hinted) {
     double now = cli_seconds();
@@ -100,7 +104,7 @@ static int talk(struct cli_chat *chat) {
         }
         cli_text_free(&text);
         if (event == CLI_INPUT_INTERRUPT && leave_by_key(answered, &hinted)) return LEFT_BY_KEY;
-        if (event == CLI_INPUT_FAILED) return CLI_FAILED;
+        if (input_status(event)) return input_status(event);
         bool of_file = command && (status == CLI_FAILED || (status == CLI_OUTPUT && !cli_output_status())); /* /read, /save */
         if (is_fatal(status) && !of_file) return status;
         if (!chat->in.terminal && !first_error && !chat->c.ended) first_error = status;
@@ -131,7 +135,8 @@ static int single(struct cli_chat *chat, struct cli_text *message) {
         int status = cli_input_open(&chat->in, &chat->o, &chat->history, NULL);
         if (!status) event = cli_input_read(&chat->in, "", message);
         cli_input_close(&chat->in);
-        if (status || event == CLI_INPUT_FAILED) return status ? status : CLI_FAILED;
+        if (!status) status = input_status(event);
+        if (status) return status;
         if (event == CLI_INPUT_INTERRUPT) return LEFT_BY_KEY;
         if (event == CLI_INPUT_END) return cli_fail(CLI_USAGE, "there is no message");
     }

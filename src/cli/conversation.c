@@ -111,7 +111,11 @@ static int begin_at(struct cli_conversation *c, size_t from) {
     if (n_first + rest > (size_t)c->n_ctx) return CLI_CONTEXT;
     int32_t *ids = phi_alloc(n_first + 1, sizeof *ids);
     if (!ids) return no_memory();
-    encode(c, true, first->message.bytes, first->message.n, ids, n_first);
+    n = encode(c, true, first->message.bytes, first->message.n, ids, n_first);
+    if (n < 0) {
+        phi_free(ids);
+        return (int)-n;
+    }
     while (same < n_first && same < c->n_id && ids[same] == c->ids[same]) same++;
     if (same < n_first || first->answer != n_first) { /* else nothing moves: from is 0 and its ids are as they were */
         phi_error err;
@@ -152,12 +156,14 @@ static int refuse(struct cli_conversation *c, size_t needs) {
 
 /* Drop the oldest turns until the message fits and a quarter of the context stays free, or none is left. */
 static int drop_oldest(struct cli_conversation *c, const char *text, size_t n) {
-    int64_t alone = encode(c, true, text, n, NULL, 0), next = encode(c, false, text, n, NULL, 0);
-    if (alone < 0 || next < 0) return CLI_MEMORY;
+    int64_t alone = encode(c, true, text, n, NULL, 0);
+    if (alone < 0) return (int)-alone;
     if (alone > c->n_ctx) {
         return cli_fail(CLI_CONTEXT, "the message needs %lld tokens, the context holds %d; shorten it",
                         (long long)alone, c->n_ctx);
     }
+    int64_t next = encode(c, false, text, n, NULL, 0);
+    if (next < 0) return (int)-next;
     size_t before = c->n_id, turns = c->n_turn, wanted = (size_t)next + (size_t)c->n_ctx / 4;
     while (c->n_turn > 1 && room_left(c) < wanted) {
         int status = begin_at(c, 1);
@@ -299,7 +305,11 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
     if (!turn.message.bytes) return no_memory();
     if (n) memcpy(turn.message.bytes, text, n);
     turn.message.n = n;
-    encode(c, c->n_turn == 0, text, n, c->ids + c->n_id, n_ids);
+    int64_t encoded = encode(c, c->n_turn == 0, text, n, c->ids + c->n_id, n_ids);
+    if (encoded < 0) {
+        cli_text_free(&turn.message);
+        return (int)-encoded;
+    }
     turn.begin = c->n_id;
     turn.answer = c->n_id += n_ids;
     c->turn[c->n_turn++] = turn;

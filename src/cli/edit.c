@@ -392,5 +392,5 @@ enum cli_input_event cli_editor_line(struct cli_editor *e, const char *prompt, c
     }
     if (!e->failed) return event;
     cli_fail(CLI_MEMORY, "not enough memory for a message");
-    return CLI_INPUT_FAILED;
+    return CLI_INPUT_NO_MEMORY;
 }

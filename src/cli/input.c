@@ -35,7 +35,7 @@ void cli_input_close(struct cli_input *in) {
 
 static enum cli_input_event no_memory(void) {
     cli_fail(CLI_MEMORY, "not enough memory for a message");
-    return CLI_INPUT_FAILED;
+    return CLI_INPUT_NO_MEMORY;
 }
 
 static bool append(struct cli_text *t, const char *bytes, size_t n) {

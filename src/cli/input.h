@@ -9,7 +9,8 @@ enum cli_input_event {
     CLI_INPUT_END,       /* no more input */
     CLI_INPUT_INTERRUPT, /* Ctrl-C on an empty line */
     CLI_INPUT_SIGNAL,    /* a signal asks the program to end: cli_interrupted() */
-    CLI_INPUT_FAILED     /* reading failed or memory is short; the error line is printed */
+    CLI_INPUT_FAILED,    /* reading failed; the error line is printed */
+    CLI_INPUT_NO_MEMORY  /* so it is here */
 };
 
 struct cli_editor;
