@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 B := build
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-# Kernels gain from -O3, nothing else does, and of the command line only its size counts. CFLAGS of your own hold everywhere.
+# Kernels and encoders gain from -O3, nothing else does, and of the command line only its size counts. CFLAGS of your own hold everywhere.
 KERNEL_OPT := $(if $(filter file,$(origin CFLAGS)),-O3)
 CLI_OPT := $(if $(filter file,$(origin CFLAGS)),-Os)
 # -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions.
@@ -107,6 +107,7 @@ $(CLI_OBJ): OPT := $(CLI_OPT)
 $(B)/version.o: BASE += -DPHI_COMMIT='"$(COMMIT)"'
 $(B)/version.o: $(B)/commit
 $(B)/kernels/kernels.o: $(B)/isa.mk
+$(B)/quant/rows.o: CPPFLAGS += $(KERNEL_OPT)
 
 define level_rules
 $(B)/kernels/$(1).o: src/kernels/$(1).c $(B)/config $(B)/isa.mk

@@ -3,6 +3,7 @@
  * so that activations stay finite and ordinary. What a block looks like comes from quant/; here stands only where its
  * scale is. Opens no file: the bytes go to a function of the caller. */
 #include "synthetic.h"
+#include "gguf_write.h"
 #include "memory.h"
 #include "quant/bits.h"
 
@@ -69,7 +70,7 @@ struct phi_synthetic_tensor {
     enum role role;
     const struct phi_type *type;
     uint64_t cols, rows; /* rows 0: one dimension */
-    uint64_t offset, n_bytes;
+    uint64_t n_bytes;
 };
 
 const char *phi_synthetic_shape_name(size_t i) {
@@ -186,10 +187,10 @@ static void add_tensor(struct planner *b, const char *name, int layer, enum role
         b->status = phi_fail(b->err, PHI_USAGE, "tensor '%s': rows of %d weights are not whole blocks of %d (%s)",
                              t->name, cols, t->type->block, t->type->name);
     if (b->status) return;
-    t->offset = (p->data_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    uint64_t offset = (p->data_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     t->n_bytes = t->cols / (uint64_t)t->type->block * (uint64_t)t->type->bytes * (rows ? t->rows : 1);
     p->tensor_bytes += t->n_bytes;
-    p->data_bytes = t->offset + t->n_bytes;
+    p->data_bytes = offset + t->n_bytes;
     p->n_tensor++;
 }
 
@@ -247,80 +248,10 @@ void phi_synthetic_free(struct phi_synthetic *p) {
     p->tensor = NULL;
 }
 
-/* ---- The header
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- The header ---- */
 
-struct bytes { /* grows; after a failed allocation it takes nothing more */
-    uint8_t *data;
-    size_t n, cap;
-    int failed;
-};
-
-static void put(struct bytes *b, const void *data, size_t n) {
-    if (b->failed) return;
-    if (b->cap - b->n < n) {
-        size_t cap = 2 * (b->cap + n);
-        uint8_t *data_new = phi_realloc(b->data, cap, 1);
-        if (!data_new) {
-            b->failed = 1;
-            return;
-        }
-        b->data = data_new;
-        b->cap = cap;
-    }
-    if (n) memcpy(b->data + b->n, data, n);
-    b->n += n;
-}
-
-static void put_u32(struct bytes *b, uint32_t v) {
-    put(b, &v, 4);
-}
-
-static void put_u64(struct bytes *b, uint64_t v) {
-    put(b, &v, 8);
-}
-
-static void put_str(struct bytes *b, const char *s, size_t n) {
-    put_u64(b, n);
-    put(b, s, n);
-}
-
-/* The metadata: a count of keys that stands before them in the file. */
-struct meta {
-    struct bytes kv;
-    uint64_t n;
-};
-
-static void put_key(struct meta *m, const char *key, enum phi_gguf_type type) {
-    put_str(&m->kv, key, strlen(key));
-    put_u32(&m->kv, type);
-    m->n++;
-}
-
-static void key_u32(struct meta *m, const char *key, int v) {
-    put_key(m, key, PHI_GGUF_U32);
-    put_u32(&m->kv, (uint32_t)v);
-}
-
-static void key_f32(struct meta *m, const char *key, double v) {
-    put_key(m, key, PHI_GGUF_F32);
-    put_u32(&m->kv, f32_bits((float)v));
-}
-
-static void key_bool(struct meta *m, const char *key, int v) {
-    put_key(m, key, PHI_GGUF_BOOL);
-    put(&m->kv, &(uint8_t){(uint8_t)v}, 1);
-}
-
-static void key_str(struct meta *m, const char *key, const char *v) {
-    put_key(m, key, PHI_GGUF_STRING);
-    put_str(&m->kv, v, strlen(v));
-}
-
-static void key_array(struct meta *m, const char *key, enum phi_gguf_type element, int n) {
-    put_key(m, key, PHI_GGUF_ARRAY);
-    put_u32(&m->kv, element);
-    put_u64(&m->kv, (uint64_t)n);
+static void key_str(struct phi_gguf_writer *m, const char *key, const char *v) {
+    phi_gguf_write_str(m, key, v, strlen(v));
 }
 
 /* Laid out like Phi-3's vocabulary: <unk> <s> </s>, 256 byte tokens, pieces, and near the end the control tokens and
@@ -372,96 +303,81 @@ static uint32_t token_type(int id, int n_vocab) {
     return id < base + N_SPECIAL ? CONTROL : UNUSED;
 }
 
-static void make_vocab(struct meta *m, int n_vocab) {
+static void make_vocab(struct phi_gguf_writer *m, int n_vocab) {
     key_str(m, "tokenizer.ggml.model", "llama");
     key_str(m, "tokenizer.ggml.pre", "default");
-    key_array(m, "tokenizer.ggml.tokens", PHI_GGUF_STRING, n_vocab);
+    phi_gguf_write_array(m, "tokenizer.ggml.tokens", PHI_GGUF_STRING, (uint64_t)n_vocab);
     for (int id = 0; id < n_vocab; id++) {
         char text[MAX_NAME];
-        put_str(&m->kv, text, token_text(id, n_vocab, text));
+        phi_gguf_add_str(&m->kv, text, token_text(id, n_vocab, text));
     }
-    key_array(m, "tokenizer.ggml.scores", PHI_GGUF_F32, n_vocab);
+    phi_gguf_write_array(m, "tokenizer.ggml.scores", PHI_GGUF_F32, (uint64_t)n_vocab);
     for (int id = 0; id < n_vocab; id++) {
         int normal = token_type(id, n_vocab) == 1;
-        put_u32(&m->kv, f32_bits(normal ? -(float)(id - N_FIRST - N_BYTE) : -1000.0f));
+        float score = normal ? -(float)(id - N_FIRST - N_BYTE) : -1000.0f;
+        phi_bytes_add(&m->kv, &score, sizeof score);
     }
-    key_array(m, "tokenizer.ggml.token_type", PHI_GGUF_I32, n_vocab);
-    for (int id = 0; id < n_vocab; id++) put_u32(&m->kv, token_type(id, n_vocab));
-    key_u32(m, "tokenizer.ggml.bos_token_id", 1);
-    key_u32(m, "tokenizer.ggml.eos_token_id", first_special(n_vocab));
-    key_u32(m, "tokenizer.ggml.unknown_token_id", 0);
-    key_u32(m, "tokenizer.ggml.padding_token_id", first_special(n_vocab));
-    key_bool(m, "tokenizer.ggml.add_bos_token", 1);
-    key_bool(m, "tokenizer.ggml.add_eos_token", 0);
+    phi_gguf_write_array(m, "tokenizer.ggml.token_type", PHI_GGUF_I32, (uint64_t)n_vocab);
+    for (int id = 0; id < n_vocab; id++) {
+        uint32_t type = token_type(id, n_vocab);
+        phi_bytes_add(&m->kv, &type, sizeof type);
+    }
+    phi_gguf_write_u32(m, "tokenizer.ggml.bos_token_id", 1);
+    phi_gguf_write_u32(m, "tokenizer.ggml.eos_token_id", (uint32_t)first_special(n_vocab));
+    phi_gguf_write_u32(m, "tokenizer.ggml.unknown_token_id", 0);
+    phi_gguf_write_u32(m, "tokenizer.ggml.padding_token_id", (uint32_t)first_special(n_vocab));
+    phi_gguf_write_bool(m, "tokenizer.ggml.add_bos_token", true);
+    phi_gguf_write_bool(m, "tokenizer.ggml.add_eos_token", false);
 }
 
 /* Every tokenizer key of another file, byte for byte. */
-static void copy_vocab(struct meta *m, const struct phi_gguf *g) {
+static void copy_vocab(struct phi_gguf_writer *m, const struct phi_gguf *g) {
     static const char prefix[] = "tokenizer.";
-    for (uint64_t i = 0; i < g->n_kv; i++) {
-        const struct phi_gguf_kv *kv = &g->kv[i];
-        if (kv->key.n < sizeof prefix - 1 || memcmp(kv->key.s, prefix, sizeof prefix - 1)) continue;
-        put_str(&m->kv, kv->key.s, (size_t)kv->key.n);
-        put_u32(&m->kv, kv->type);
-        if (kv->type == PHI_GGUF_ARRAY) {
-            put_u32(&m->kv, kv->element);
-            put_u64(&m->kv, kv->n);
-        }
-        put(&m->kv, kv->data, (size_t)kv->n_bytes);
-        m->n++;
-    }
+    for (uint64_t i = 0; i < g->n_kv; i++)
+        if (g->kv[i].key.n >= sizeof prefix - 1 && memcmp(g->kv[i].key.s, prefix, sizeof prefix - 1) == 0)
+            phi_gguf_write_kv(m, &g->kv[i]);
 }
 
-static void make_keys(struct meta *m, const struct phi_synthetic *p) {
+static void make_keys(struct phi_gguf_writer *m, const struct phi_synthetic *p) {
     const struct phi_synthetic_shape *s = &p->shape;
     key_str(m, "general.architecture", "phi3");
     key_str(m, "general.name", s->title);
-    key_u32(m, "general.file_type", p->mix->file_type);
-    key_u32(m, "general.quantization_version", 2);
-    key_u32(m, "phi3.context_length", s->ctx);
-    key_u32(m, "phi3.embedding_length", s->embd);
-    key_u32(m, "phi3.feed_forward_length", s->ff);
-    key_u32(m, "phi3.block_count", s->layers);
-    key_u32(m, "phi3.attention.head_count", s->heads);
-    key_u32(m, "phi3.attention.head_count_kv", s->kv_heads);
-    key_f32(m, "phi3.attention.layer_norm_rms_epsilon", 1e-5);
-    key_u32(m, "phi3.rope.dimension_count", s->rot);
-    if (s->theta) key_f32(m, "phi3.rope.freq_base", s->theta);
-    if (s->orig_ctx) key_u32(m, "phi3.rope.scaling.original_context_length", s->orig_ctx);
-    if (s->window >= 0) key_u32(m, "phi3.attention.sliding_window", s->window);
+    phi_gguf_write_u32(m, "general.file_type", (uint32_t)p->mix->file_type);
+    phi_gguf_write_u32(m, "general.quantization_version", 2);
+    phi_gguf_write_u32(m, "phi3.context_length", (uint32_t)s->ctx);
+    phi_gguf_write_u32(m, "phi3.embedding_length", (uint32_t)s->embd);
+    phi_gguf_write_u32(m, "phi3.feed_forward_length", (uint32_t)s->ff);
+    phi_gguf_write_u32(m, "phi3.block_count", (uint32_t)s->layers);
+    phi_gguf_write_u32(m, "phi3.attention.head_count", (uint32_t)s->heads);
+    phi_gguf_write_u32(m, "phi3.attention.head_count_kv", (uint32_t)s->kv_heads);
+    phi_gguf_write_f32(m, "phi3.attention.layer_norm_rms_epsilon", 1e-5f);
+    phi_gguf_write_u32(m, "phi3.rope.dimension_count", (uint32_t)s->rot);
+    if (s->theta) phi_gguf_write_f32(m, "phi3.rope.freq_base", (float)s->theta);
+    if (s->orig_ctx) phi_gguf_write_u32(m, "phi3.rope.scaling.original_context_length", (uint32_t)s->orig_ctx);
+    if (s->window >= 0) phi_gguf_write_u32(m, "phi3.attention.sliding_window", (uint32_t)s->window);
     if (s->longrope) { /* sqrt(1 + ln(factor)/ln(original)): Hugging Face's longrope */
         double factor = (double)s->ctx / s->orig_ctx;
-        key_f32(m, "phi3.rope.scaling.attn_factor", factor <= 1 ? 1.0 : sqrt(1 + log(factor) / log(s->orig_ctx)));
+        double scale = factor <= 1 ? 1.0 : sqrt(1 + log(factor) / log(s->orig_ctx));
+        phi_gguf_write_f32(m, "phi3.rope.scaling.attn_factor", (float)scale);
     }
 }
 
 /* Everything before the tensor data. */
-static bool make_header(const struct phi_synthetic *p, struct bytes *out) {
-    struct meta m = {0};
+static int make_header(const struct phi_synthetic *p, struct phi_bytes *out, phi_error *err) {
+    struct phi_gguf_writer m = {0};
     make_keys(&m, p);
     if (p->vocab)
         copy_vocab(&m, p->vocab);
     else
         make_vocab(&m, p->shape.vocab);
-    put(out, "GGUF", 4);
-    put_u32(out, 3);
-    put_u64(out, p->n_tensor);
-    put_u64(out, m.n);
-    put(out, m.kv.data, m.kv.n);
     for (size_t i = 0; i < p->n_tensor; i++) {
         const struct phi_synthetic_tensor *t = &p->tensor[i];
-        put_str(out, t->name, strlen(t->name));
-        put_u32(out, t->rows ? 2 : 1);
-        put_u64(out, t->cols);
-        if (t->rows) put_u64(out, t->rows);
-        put_u32(out, t->type->id);
-        put_u64(out, t->offset);
+        uint64_t dim[4] = {t->cols, t->rows ? t->rows : 1, 1, 1};
+        phi_gguf_write_tensor(&m, t->name, strlen(t->name), t->type, t->rows ? 2 : 1, dim);
     }
-    static const uint8_t zero[ALIGNMENT];
-    put(out, zero, (ALIGNMENT - out->n % ALIGNMENT) % ALIGNMENT);
-    int failed = m.kv.failed || out->failed;
-    phi_free(m.kv.data);
-    return !failed;
+    int status = phi_gguf_write_header(&m, out, err);
+    phi_gguf_write_close(&m);
+    return status;
 }
 
 /* ---- The weights
@@ -480,11 +396,6 @@ static void fill_random(uint8_t *w, size_t n, uint64_t *state) {
         uint64_t z = next_random(state);
         memcpy(w + i, &z, 8);
     }
-}
-
-static void store_f16(uint8_t *p, float v) {
-    uint16_t h = f16_from_f32(v);
-    memcpy(p, &h, 2);
 }
 
 /* Root mean square of the weights in random blocks whose scale is 1: measured with the format's own decoder. */
@@ -589,13 +500,10 @@ static int write_tensor(const struct phi_synthetic *p, size_t index, struct writ
 }
 
 int phi_synthetic_write(const struct phi_synthetic *p, phi_synthetic_sink *sink, void *user, phi_error *err) {
-    struct bytes header = {0};
+    struct phi_bytes header = {0};
     struct writer *w = phi_alloc(1, sizeof *w);
-    int status = PHI_OK;
-    if (!w || !make_header(p, &header)) {
-        status = phi_fail(err, PHI_MEMORY, "not enough memory to make a model");
-        goto out;
-    }
+    int status = w ? make_header(p, &header, err) : phi_fail(err, PHI_MEMORY, "not enough memory to make a model");
+    if (status) goto out;
     w->sink = sink;
     w->user = user;
     w->err = err;

@@ -523,6 +523,11 @@ static int check_together(const struct cli_options *o) {
     return CLI_OK;
 }
 
+/* The most words that a command takes which are no options. */
+static int words_of(enum cli_command command) {
+    return command == CLI_QUANTIZE ? 4 : 0;
+}
+
 int cli_options_parse(struct cli_options *o, int argc, char **argv) {
     set_defaults(o, argc > 0 ? argv[0] : "phi");
     int at = 1, status = CLI_OK;
@@ -539,6 +544,8 @@ int cli_options_parse(struct cli_options *o, int argc, char **argv) {
             status = read_option(o, argc, argv, &at), cli_set_color(o->color);
         else if (o->command == CLI_INFO && !o->model)
             o->model = word;
+        else if (o->n_word < words_of(o->command))
+            o->word[o->n_word++] = word;
         else
             status = cli_fail(CLI_USAGE, "unexpected word '%s'; quote a text that has spaces", word);
     }

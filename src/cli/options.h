@@ -47,6 +47,11 @@ struct cli_options {
     struct phi_session_options session; /* n_ubatch and force_threads are set from the fields below */
     struct phi_sampler_options sampler; /* without seed, biases and ignore_eos: cli_sampler_open() */
     struct cli_texts logit_bias, stop;
+    const char *word[4]; /* what is no option, of commands that make files */
+    int n_word;
+    struct cli_texts tensor_types; /* PATTERN=TYPE */
+    const char *output_type, *embedding_type, *imatrix;
+    int leave_output, pure, requantize, dry_run;
     struct cli_texts ignored; /* options of llama.cpp that were given and mean nothing here */
     int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
     int64_t seed;

@@ -65,6 +65,11 @@ static inline float load_f16(const uint8_t *p) {
     return f32_from_f16(load_u16(p));
 }
 
+static inline void store_f16(uint8_t *p, float f) {
+    uint16_t h = f16_from_f32(f);
+    memcpy(p, &h, 2);
+}
+
 static inline float load_bf16(const uint8_t *p) {
     return f32_from_bits((uint32_t)load_u16(p) << 16);
 }

@@ -8,7 +8,7 @@
 #ifndef PHI_QUANT_IQ4_NL_H
 #define PHI_QUANT_IQ4_NL_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 /* The values of IQ4_NL and IQ4_XS, as GGUF fixes them. */
@@ -28,6 +28,14 @@ static inline float iq4_nl_dot(const uint8_t *w, const int8_t *q, const int16_t 
     int32_t isum = 0;
     for (int j = 0; j < 16; j++) isum += iq4_values[w[2 + j] & 15] * q[j] + iq4_values[w[2 + j] >> 4] * q[j + 16];
     return fmaf(load_f16(w) * s, (float)isum, acc);
+}
+
+static inline void iq4_nl_encode(const float *x, const float *weight, uint8_t *w) {
+    float d = fit_f16(fit_scale(FIT_IQ4, x, weight, 32, 0.8f, 0.06f, 6));
+    uint8_t v[32];
+    store_f16(w, d);
+    fit_scale_codes(FIT_IQ4, x, 32, d, v);
+    for (int j = 0; j < 16; j++) w[2 + j] = (uint8_t)(v[j] | v[j + 16] << 4);
 }
 
 #endif

@@ -11,7 +11,7 @@
 #ifndef PHI_QUANT_Q2_K_H
 #define PHI_QUANT_Q2_K_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 /* The 256 two-bit numbers of Q2_K and Q3_K, in the order of the weights. */
@@ -44,6 +44,27 @@ static inline float q2_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     }
     acc = fmaf(load_f16(w + 80) * s, (float)isum, acc);
     return fmaf(-load_f16(w + 82) * s, (float)msum, acc);
+}
+
+/* The inverse of k_unpack_2; what is above two bits of v is left out. */
+static inline void k_pack_2(const uint8_t v[256], uint8_t qs[64]) {
+    for (int h = 0; h < 2; h++)
+        for (int l = 0; l < 32; l++) {
+            const uint8_t *u = v + 128 * h + l;
+            qs[32 * h + l] = (uint8_t)((u[0] & 3) | (u[32] & 3) << 2 | (u[64] & 3) << 4 | (u[96] & 3) << 6);
+        }
+}
+
+static inline void q2_k_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_super f = fit_super_line(x, weight, 16, 3, 15, 2.4f, 0.15f, 10);
+    uint8_t v[256];
+    for (int i = 0; i < 16; i++) {
+        w[i] = (uint8_t)(f.scale[i] | f.minimum[i] << 4);
+        fit_line_codes(x + 16 * i, 16, f.d * (float)f.scale[i], f.m * (float)f.minimum[i], 3, v + 16 * i);
+    }
+    k_pack_2(v, w + 16);
+    store_f16(w + 80, f.d);
+    store_f16(w + 82, f.m);
 }
 
 #endif

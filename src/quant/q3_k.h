@@ -59,4 +59,20 @@ static inline float q3_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     return fmaf(load_f16(w + 108) * s, (float)isum, acc);
 }
 
+static inline void q3_k_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_super f = fit_super(FIT_SIGNED_4, x, weight, 16, -32, 31, 0.7f, 0.08f, 7);
+    uint8_t v[256];
+    memset(w, 0, 110);
+    for (int i = 0; i < 16; i++) {
+        unsigned sc = (unsigned)(f.scale[i] + 32);
+        uint8_t *low = w + 96 + i % 8, *high = w + 104 + i % 4;
+        *low = (uint8_t)(*low | (sc & 15) << 4 * (i / 8));
+        *high = (uint8_t)(*high | sc >> 4 << 2 * (i / 4));
+        fit_scale_codes(FIT_SIGNED_4, x + 16 * i, 16, f.d * (float)f.scale[i], v + 16 * i);
+    }
+    for (int k = 0; k < 256; k++) w[k % 32] = (uint8_t)(w[k % 32] | (v[k] >> 2) << k / 32);
+    k_pack_2(v, w + 32);
+    store_f16(w + 108, f.d);
+}
+
 #endif

@@ -8,7 +8,7 @@
 #ifndef PHI_QUANT_Q4_0_H
 #define PHI_QUANT_Q4_0_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 static inline void q4_0_decode(const uint8_t *w, float *y) {
@@ -25,6 +25,14 @@ static inline float q4_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     for (int j = 0; j < 16; j++) isum += (w[2 + j] & 15) * q[j] + (w[2 + j] >> 4) * q[j + 16];
     isum -= 8 * sum[0];
     return fmaf(load_f16(w) * s, (float)isum, acc);
+}
+
+static inline void q4_0_encode(const float *x, const float *weight, uint8_t *w) {
+    float d = fit_f16(fit_scale(FIT_SIGNED_8, x, weight, 32, 0.85f, 0.05f, 6));
+    uint8_t v[32];
+    store_f16(w, d);
+    fit_scale_codes(FIT_SIGNED_8, x, 32, d, v);
+    for (int j = 0; j < 16; j++) w[2 + j] = (uint8_t)(v[j] | v[j + 16] << 4);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #ifndef PHI_QUANT_Q4_1_H
 #define PHI_QUANT_Q4_1_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 static inline void q4_1_decode(const uint8_t *w, float *y) {
@@ -25,6 +25,16 @@ static inline float q4_1_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     for (int j = 0; j < 16; j++) isum += (w[4 + j] & 15) * q[j] + (w[4 + j] >> 4) * q[j + 16];
     acc = fmaf(load_f16(w) * s, (float)isum, acc);
     return fmaf(load_f16(w + 2) * s, (float)sum[0], acc);
+}
+
+static inline void q4_1_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_line f = fit_line(x, weight, 32, 15, true, 14.0f, 0.3f, 8);
+    float d = fit_f16(f.d), m = fit_f16(f.m);
+    uint8_t v[32];
+    store_f16(w, d);
+    store_f16(w + 2, -m);
+    fit_line_codes(x, 32, d, m, 15, v);
+    for (int j = 0; j < 16; j++) w[4 + j] = (uint8_t)(v[j] | v[j + 16] << 4);
 }
 
 #endif

@@ -14,7 +14,7 @@
 #ifndef PHI_QUANT_Q4_K_H
 #define PHI_QUANT_Q4_K_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 /* The 8 scales and minima of Q4_K and Q5_K from their 12 bytes. */
@@ -57,6 +57,28 @@ static inline float q4_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     for (int j = 0; j < 8; j++) msum += mn[j] * (sum[2 * j] + sum[2 * j + 1]);
     acc = fmaf(load_f16(w) * s, (float)isum, acc);
     return fmaf(-load_f16(w + 2) * s, (float)msum, acc);
+}
+
+/* The inverse of k_scale_min. */
+static inline void k_pack_scale_min(const int sc[8], const int mn[8], uint8_t s[12]) {
+    for (int j = 0; j < 4; j++) {
+        s[j] = (uint8_t)(sc[j] | (sc[j + 4] >> 4) << 6);
+        s[j + 4] = (uint8_t)(mn[j] | (mn[j + 4] >> 4) << 6);
+        s[j + 8] = (uint8_t)((sc[j + 4] & 15) | (mn[j + 4] & 15) << 4);
+    }
+}
+
+static inline void q4_k_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_super f = fit_super_line(x, weight, 8, 15, 63, 14.0f, 0.3f, 8);
+    uint8_t v[64];
+    store_f16(w, f.d);
+    store_f16(w + 2, f.m);
+    k_pack_scale_min(f.scale, f.minimum, w + 4);
+    for (int c = 0; c < 4; c++) {
+        for (int j = 2 * c; j < 2 * c + 2; j++)
+            fit_line_codes(x + 32 * j, 32, f.d * (float)f.scale[j], f.m * (float)f.minimum[j], 15, v + 32 * (j % 2));
+        for (int l = 0; l < 32; l++) w[16 + 32 * c + l] = (uint8_t)(v[l] | v[32 + l] << 4);
+    }
 }
 
 #endif

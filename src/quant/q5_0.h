@@ -8,7 +8,7 @@
 #ifndef PHI_QUANT_Q5_0_H
 #define PHI_QUANT_Q5_0_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 /* The 32 numbers 0..31 of Q5_0 and Q5_1 from their fifth bits and nibbles. */
@@ -34,6 +34,23 @@ static inline float q5_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     for (int j = 0; j < 32; j++) isum += v[j] * q[j];
     isum -= 16 * sum[0];
     return fmaf(load_f16(w) * s, (float)isum, acc);
+}
+
+/* The inverse of q5_unpack. */
+static inline void q5_pack(const uint8_t v[32], uint8_t qh[4], uint8_t qs[16]) {
+    for (int j = 0; j < 4; j++) {
+        qh[j] = 0;
+        for (int b = 0; b < 8; b++) qh[j] = (uint8_t)(qh[j] | (v[8 * j + b] >> 4) << b);
+    }
+    for (int j = 0; j < 16; j++) qs[j] = (uint8_t)((v[j] & 15) | (v[j + 16] & 15) << 4);
+}
+
+static inline void q5_0_encode(const float *x, const float *weight, uint8_t *w) {
+    float d = fit_f16(fit_scale(FIT_SIGNED_16, x, weight, 32, 0.92f, 0.03f, 5));
+    uint8_t v[32];
+    store_f16(w, d);
+    fit_scale_codes(FIT_SIGNED_16, x, 32, d, v);
+    q5_pack(v, w + 2, w + 6);
 }
 
 #endif

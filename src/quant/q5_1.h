@@ -27,4 +27,14 @@ static inline float q5_1_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     return fmaf(load_f16(w + 2) * s, (float)sum[0], acc);
 }
 
+static inline void q5_1_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_line f = fit_line(x, weight, 32, 31, true, 30.0f, 0.3f, 8);
+    float d = fit_f16(f.d), m = fit_f16(f.m);
+    uint8_t v[32];
+    store_f16(w, d);
+    store_f16(w + 2, -m);
+    fit_line_codes(x, 32, d, m, 31, v);
+    q5_pack(v, w + 4, w + 8);
+}
+
 #endif

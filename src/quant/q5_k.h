@@ -49,4 +49,21 @@ static inline float q5_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
     return fmaf(-load_f16(w + 2) * s, (float)msum, acc);
 }
 
+static inline void q5_k_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_super f = fit_super_line(x, weight, 8, 31, 63, 30.0f, 0.3f, 8);
+    uint8_t v[64], *qh = w + 16;
+    store_f16(w, f.d);
+    store_f16(w + 2, f.m);
+    k_pack_scale_min(f.scale, f.minimum, w + 4);
+    memset(qh, 0, 32);
+    for (int c = 0; c < 4; c++) {
+        for (int j = 2 * c; j < 2 * c + 2; j++)
+            fit_line_codes(x + 32 * j, 32, f.d * (float)f.scale[j], f.m * (float)f.minimum[j], 31, v + 32 * (j % 2));
+        for (int l = 0; l < 32; l++) {
+            w[48 + 32 * c + l] = (uint8_t)((v[l] & 15) | (v[32 + l] & 15) << 4);
+            qh[l] = (uint8_t)(qh[l] | (v[l] >> 4) << 2 * c | (v[32 + l] >> 4) << (2 * c + 1));
+        }
+    }
+}
+
 #endif

@@ -13,7 +13,7 @@
 #ifndef PHI_QUANT_Q6_K_H
 #define PHI_QUANT_Q6_K_H
 
-#include "bits.h"
+#include "fit.h"
 #include <math.h>
 
 /* The 256 weights 0..63. */
@@ -51,6 +51,24 @@ static inline float q6_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
         isum += load_i8(w + 192 + i) * (part - 32 * sum[i]);
     }
     return fmaf(load_f16(w + 208) * s, (float)isum, acc);
+}
+
+static inline void q6_k_encode(const float *x, const float *weight, uint8_t *w) {
+    struct fit_super f = fit_super(FIT_SIGNED_32, x, weight, 16, -128, 127, 0.96f, 0.02f, 4);
+    uint8_t v[256];
+    for (int i = 0; i < 16; i++) {
+        int8_t sc = (int8_t)f.scale[i];
+        memcpy(w + 192 + i, &sc, 1);
+        fit_scale_codes(FIT_SIGNED_32, x + 16 * i, 16, f.d * (float)sc, v + 16 * i);
+    }
+    for (int h = 0; h < 2; h++)
+        for (int l = 0; l < 32; l++) {
+            const uint8_t *u = v + 128 * h + l;
+            w[64 * h + l] = (uint8_t)((u[0] & 15) | (u[64] & 15) << 4);
+            w[64 * h + 32 + l] = (uint8_t)((u[32] & 15) | (u[96] & 15) << 4);
+            w[128 + 32 * h + l] = (uint8_t)(u[0] >> 4 | u[32] >> 4 << 2 | u[64] >> 4 << 4 | u[96] >> 4 << 6);
+        }
+    store_f16(w + 208, f.d);
 }
 
 #endif

@@ -12,7 +12,3 @@ const struct phi_type *phi_type_find(uint32_t id) {
         if (phi_types[i].id == id) return &phi_types[i];
     return NULL;
 }
-
-void phi_type_decode_row(const struct phi_type *type, const uint8_t *w, float *y, size_t k) {
-    for (size_t i = 0; i < k; i += (size_t)type->block, w += type->bytes) type->decode(w, y + i);
-}

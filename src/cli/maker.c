@@ -1,0 +1,59 @@
+/* New model files: nothing half done stays behind, whatever ends the program. */
+#include "maker.h"
+#include "sandbox.h"
+#include "../memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char unfinished[4096]; /* read by a signal handler; "": none */
+
+static void remove_unfinished(void) {
+    if (unfinished[0]) unlink(unfinished);
+}
+
+int cli_maker_check(const struct cli_options *o, const char *in, const char *out) {
+    struct stat a, b;
+    if (stat(in, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return cli_fail(CLI_USAGE, "%s: the new file cannot take the place of the one that it is made of", out);
+    const char *slash = strrchr(out, '/');
+    size_t n = slash ? (size_t)(slash - out) + 1 : 1;
+    char *folder = phi_alloc(n + 1, 1), resolved[4096];
+    if (!folder) return cli_fail(CLI_MEMORY, "not enough memory to create %s", out);
+    memcpy(folder, slash ? out : ".", n);
+    bool there = realpath(folder, resolved) && strlen(resolved) < sizeof resolved;
+    phi_free(folder);
+    return there ? cli_sandbox_enter(o, resolved) : cli_fail(CLI_OUTPUT, "%s: its folder does not exist", out);
+}
+
+int cli_maker_open(const char *path, uint64_t n_bytes, struct phi_new_file *f, phi_error *err) {
+    int status = phi_new_file_open(path, n_bytes, f, err);
+    if (status) return status;
+    snprintf(unfinished, sizeof unfinished, "%s", f->part);
+    cli_signals_before_death(remove_unfinished);
+    return status;
+}
+
+int cli_maker_close(struct phi_new_file *f, int status, phi_error *err) {
+    cli_progress("");
+    if (status)
+        phi_new_file_discard(f);
+    else
+        status = phi_new_file_commit(f, err);
+    unfinished[0] = 0;
+    return status;
+}
+
+int cli_maker_progress(uint64_t done, uint64_t total, const char *fmt, ...) {
+    char line[200];
+    va_list args;
+    int n = snprintf(line, sizeof line, "%3.0f %%  ", total ? 100.0 * (double)done / (double)total : 100.0);
+    va_start(args, fmt);
+    vsnprintf(line + n, sizeof line - (size_t)n, fmt, args);
+    va_end(args);
+    cli_progress(line);
+    return cli_interrupted();
+}
