@@ -38,7 +38,7 @@ int phi_encoder_open(int n_thread, struct phi_encoder **out, phi_error *err) {
         e->ones = phi_alloc(PIECE, sizeof *e->ones);
         e->out = phi_pages_alloc((size_t)SLAB * sizeof(float));
     }
-    int status = e && e->scratch && e->ones && e->out ? phi_team_open(n_thread, &e->team, err)
+    int status = e && e->scratch && e->ones && e->out ? phi_team_open(n_thread, false, &e->team, err)
                                                       : phi_fail(err, PHI_MEMORY, "not enough memory to encode weights");
     for (int i = 0; i < PIECE && !status; i++) e->ones[i] = 1.0f;
     if (!status) return status;
