@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A missing descriptor 0 to 2 would be given to the next file that is opened, and answers would be written into it.
@@ -27,7 +28,10 @@ static int run(int argc, char **argv) {
     int status = cli_options_parse(&options, argc, argv);
     if (status) return status;
     if (options.help || options.help_all) return cli_help(&options, options.help_all);
-    if (options.version) return cli_putf("phi %s\n", phi_version());
+    if (options.version) {
+        const char *names = phi_isa_names(), *best = strrchr(names, ' ');
+        return cli_putf("phi %s\ninstruction set %s (of %s)\n", phi_version(), best ? best + 1 : names, names);
+    }
     if (options.man) return cli_man();
     if (options.completion_bash) return cli_completion("bash");
     if (options.completion_zsh) return cli_completion("zsh");

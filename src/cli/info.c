@@ -2,10 +2,12 @@
  * from the file is escaped and cut short. The file is checked completely first: a bad one gives its error and no
  * output. */
 #include "commands.h"
+#include "info_json.h"
 #include "model_file.h"
 #include "sandbox.h"
 #include "../gguf.h"
 #include "../kernels/kernels.h"
+#include "../sha256.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -185,7 +187,38 @@ static void put_summary(const struct phi_gguf *g, const struct phi_model_info *m
     if (m->warning[0]) cli_putf("%-15s = %s\n", "warning", m->warning);
 }
 
+/* Of the whole file; a signal ends it, and there is none then. */
+static void hash_file(const struct phi_gguf *g, char hex[65]) {
+    enum { STEP = 1 << 24 };
+    struct phi_sha256 h;
+    phi_sha256_begin(&h);
+    for (uint64_t at = 0; at < g->file.size && !cli_interrupted(); at += STEP)
+        phi_sha256_add(&h, g->file.data + at, (size_t)(g->file.size - at < STEP ? g->file.size - at : STEP));
+    phi_sha256_end(&h, hex);
+}
+
+static void put_all(const struct cli_options *o, const char *path, const struct phi_gguf *gguf,
+                    const struct phi_model_info *info, const char *sha256) {
+    bool verified = o->check_tensors && info->tensor_bytes;
+    if (o->json) {
+        cli_info_json(path, gguf, info, sha256, verified);
+        return;
+    }
+    cli_putf("%-15s = ", "file");
+    cli_put_escaped(path, strlen(path), 0);
+    cli_put("\n", 1);
+    put_summary(gguf, info);
+    if (*sha256) cli_putf("%-15s = %s\n", "sha256", sha256);
+    if (verified) cli_putf("%-15s = all finite\n", "weights");
+    for (uint64_t i = 0; i < gguf->n_kv; i++) put_kv(i, &gguf->kv[i]);
+    put_types(gguf);
+    cli_putf("best instruction set on this CPU: %s\n",
+             strrchr(phi_isa_names(), ' ') ? strrchr(phi_isa_names(), ' ') + 1 : phi_isa_names());
+    cli_putf("sandbox: %s\n", cli_sandbox_describe());
+}
+
 int cli_info(const struct cli_options *o) {
+    char sha256[65] = "";
     struct cli_model_file file;
     struct phi_model_info info;
     struct phi_gguf gguf;
@@ -199,16 +232,8 @@ int cli_info(const struct cli_options *o) {
         phi_model_close(model);
         return cli_fail_with(status, &err);
     }
-    cli_putf("%-15s = ", "file");
-    cli_put_escaped(file.path, strlen(file.path), 0);
-    cli_put("\n", 1);
-    put_summary(&gguf, &info);
-    if (o->check_tensors && info.tensor_bytes) cli_putf("%-15s = all finite\n", "weights");
-    for (uint64_t i = 0; i < gguf.n_kv; i++) put_kv(i, &gguf.kv[i]);
-    put_types(&gguf);
-    cli_putf("best instruction set on this CPU: %s\n",
-             strrchr(phi_isa_names(), ' ') ? strrchr(phi_isa_names(), ' ') + 1 : phi_isa_names());
-    cli_putf("sandbox: %s\n", cli_sandbox_describe());
+    if (o->sha256) hash_file(&gguf, sha256);
+    if (!cli_interrupted()) put_all(o, file.path, &gguf, &info, sha256);
     phi_gguf_close(&gguf);
     phi_model_close(model);
     return cli_output_status();

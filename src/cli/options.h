@@ -83,6 +83,7 @@ struct cli_options {
     int on_overflow; /* enum cli_overflow */
     int color;       /* enum cli_color */
     int verbosity;   /* -lv; -1: not given */
+    int sha256;
     int sandbox;     /* -1: where the system has it */
     int quiet, verbose, no_perf, no_progress, help, help_all, version;
 };
