@@ -16,13 +16,14 @@ static int no_memory(void) {
 
 /* ---- Opening --------------------------------------------------------------------------------------------------- */
 
-/* A SentencePiece vocabulary puts a space before every text, so also before an answer. */
-static bool begins_with_space(const phi_model *model) {
+/* A SentencePiece vocabulary puts a space before every text, so also before an answer. False: no memory to find out. */
+static bool find_space(const phi_model *model, bool *begins_with_space) {
     int32_t id = -1;
     size_t n = 0;
-    (void)phi_tokenize(model, "a", 1, 0, &id, 1);
+    if (phi_tokenize(model, "a", 1, 0, &id, 1) < 0) return false;
     const char *bytes = phi_token_bytes(model, id, false, &n);
-    return n > 0 && bytes[0] == ' ';
+    *begins_with_space = n > 0 && bytes[0] == ' ';
+    return true;
 }
 
 /* Is there a format, and has the vocabulary its tokens? Without an error line later, in the middle of a talk. */
@@ -50,9 +51,8 @@ int cli_conversation_open(struct cli_conversation *c, const struct cli_options *
     if (status) return status;
     phi_session_get_info(c->session, &info);
     c->n_ctx = info.n_ctx;
-    c->skip_space = begins_with_space(model);
     c->ids = phi_alloc((size_t)c->n_ctx + 1, sizeof *c->ids);
-    if (!c->ids) return no_memory();
+    if (!c->ids || !find_space(model, &c->skip_space)) return no_memory();
     if (!o->session.n_ctx && info.n_ctx < model_info.n_ctx_train)
         cli_note("context lowered from %d to %d tokens, which the free memory affords (-c N sets it)",
                  model_info.n_ctx_train, info.n_ctx);
