@@ -1,0 +1,82 @@
+/* Any bytes as a JSON schema and as a pattern: neither may crash, hang or leak; what is refused has a sentence; what a
+ * pattern's automaton accepts does not depend on how it was reached. For libFuzzer: make CC=clang CFLAGS="-O1 -g
+ * -fsanitize=address,undefined,fuzzer-no-link" libphi.a clang -std=c11 -D_GNU_SOURCE -g
+ * -fsanitize=address,undefined,fuzzer -DPHI_LIBFUZZER tests/fuzz_schema.c libphi.a -lm Without PHI_LIBFUZZER it is a
+ * program that replays the files of its command line. */
+#include "../src/memory.h"
+#include "../src/regex.h"
+#include "../src/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void must(int holds, const char *what, const char *found) {
+    if (holds) return;
+    fprintf(stderr, "%s: %s\n", what, found);
+    abort();
+}
+
+static bool is_utf8(const char *text, size_t n) {
+    for (size_t i = 0; i < n;) {
+        int length = phi_utf8_length(text + i, n - i);
+        if (length < 1) return false;
+        i += (size_t)length;
+    }
+    return true;
+}
+
+/* The pattern with itself and with any length is the pattern. The bytes serve as the text, too. */
+static void try_pattern(const char *text, size_t n) {
+    struct phi_dfa d, any, both;
+    phi_error err = {""};
+    int status = phi_dfa_open(text, n, &d, &err);
+    must(status == 0 || (status == PHI_USAGE && !d.next), "status of a pattern", err.text);
+    must((status == 0) == !err.text[0], "sentence of a pattern", err.text);
+    if (status) return;
+    must(phi_dfa_open_length(0, -1, &any, &err) == 0, "any length", err.text);
+    const struct phi_dfa *other[] = {&any, &d};
+    for (int i = 0; i < 2; i++) {
+        status = phi_dfa_intersect(&d, other[i], &both, &err);
+        must(status == 0 || status == PHI_USAGE, "status of an intersection", err.text);
+        if (status) continue;
+        for (size_t k = 0; k <= n && k < 40; k++)
+            if (is_utf8(text, k)) must(phi_dfa_accepts(&both, text, k) == phi_dfa_accepts(&d, text, k), "two verdicts", "");
+        phi_dfa_close(&both);
+    }
+    phi_dfa_close(&any);
+    phi_dfa_close(&d);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+    phi_error err = {""};
+    phi_grammar *grammar = NULL;
+    char *text = malloc(n ? n : 1); /* of just that size */
+    memcpy(text, data, n);
+    int status = phi_grammar_open_schema(NULL, text, n, &grammar, &err);
+    must(!grammar && (status == 0 || status == PHI_USAGE), "status", err.text);
+    must((status == 0) == !err.text[0] && !strchr(err.text, '\n'), "sentence", err.text);
+    if (is_utf8(text, n)) try_pattern(text, n);
+    free(text);
+    must(phi_memory_live() == 0, "leak", err.text);
+    return 0;
+}
+
+#ifndef PHI_LIBFUZZER
+int main(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        static uint8_t data[1 << 24];
+        FILE *f = fopen(argv[i], "rb");
+        if (!f) {
+            perror(argv[i]);
+            return 1;
+        }
+        size_t n = fread(data, 1, sizeof data, f);
+        fclose(f);
+        LLVMFuzzerTestOneInput(data, n);
+    }
+    printf("%d files replayed\n", argc - 1);
+    return 0;
+}
+#endif
