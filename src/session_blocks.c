@@ -37,8 +37,8 @@ uint64_t phi_session_blocks_end(const struct phi_session_file *f, size_t n) {
 
 /* ---- Between cache and buffer ---- */
 
-/* The groups of 16 positions from first to n - 1 of a block, one layer, one way or the other; what is not among them is
- * zero in the buffer. */
+/* The groups of 16 positions from first to n - 1 of a block, one layer, one way or the other; what is not among them
+ * is zero in the buffer. */
 static void copy_layer(const struct phi_session_file *f, size_t b, int layer, size_t first, size_t n, bool to_cache) {
     const struct phi_session *s = f->session;
     size_t keys = PHI_KEY_GROUP * phi_cache_bytes(s->type_k, s->model->head_dim);
@@ -164,8 +164,8 @@ static void rebuild(struct loading *l, size_t from, size_t to) {
     phi_fp_restore(fp);
 }
 
-/* Blocks from the first that the cache has room for, ascending. Returns the first position from which on all rows up to
- * s->n_past are there; l->n: a row that the next token sees is neither there nor can be made of what is. */
+/* Blocks from the first that the cache has room for, ascending. Returns the first position from which on all rows up
+ * to s->n_past are there; l->n: a row that the next token sees is neither there nor can be made of what is. */
 static size_t load_blocks(struct loading *l, uint64_t before, size_t oldest, size_t must) {
     struct phi_session_file *f = l->f;
     struct phi_session *s = f->session;
@@ -198,13 +198,15 @@ void phi_session_file_load(struct phi_session_file *f, size_t n, phi_progress_fn
     s->n_past = s->cache_end = 0;
     s->stale = s->has_logits = false;
     s->rope_list = f->list;
-    size_t there = load_blocks(&l, phi_hash(PHI_HASH_START, s->ids, oldest / BLOCK * BLOCK * sizeof *s->ids), oldest, must);
+    size_t there =
+        load_blocks(&l, phi_hash(PHI_HASH_START, s->ids, oldest / BLOCK * BLOCK * sizeof *s->ids), oldest, must);
     if (there == n) {
         there = 0;
         rebuild(&l, 0, n);
     }
     s->cache_end = s->n_past;
-    if (there > phi_cache_oldest(s)) s->cache_end = there + s->cache_rows; /* a rewind must not reach the rows before */
+    if (there > phi_cache_oldest(s))
+        s->cache_end = there + s->cache_rows; /* a rewind must not reach the rows before */
     *n_rebuilt = l.n_rebuilt;
 }
 
@@ -243,10 +245,12 @@ int phi_session_blocks_write(struct phi_session_file *f, size_t n, phi_error *er
     for (size_t at = 0; at < n; at += BLOCK) {
         size_t b = at / BLOCK, some = least(n - at, BLOCK), first = oldest > at ? oldest - at : 0;
         const struct block *there = &f->block[b];
-        struct block block = {.known = true, .n = (uint32_t)some, .first = (uint32_t)first, .list = s->rope_list, .before = before};
+        struct block block = {
+            .known = true, .n = (uint32_t)some, .first = (uint32_t)first, .list = s->rope_list, .before = before};
         memcpy(block.ids, s->ids + at, some * sizeof *s->ids);
         before = phi_hash(before, block.ids, some * sizeof *block.ids);
-        if (first >= some || (ids_match(there, block.before, block.ids, some, block.list) && there->first <= first)) continue;
+        if (first >= some || (ids_match(there, block.before, block.ids, some, block.list) && there->first <= first))
+            continue;
         int status = write_block(f, b, &block, err);
         if (status) return status;
     }

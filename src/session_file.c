@@ -1,5 +1,5 @@
-/* A session file: header, slots and states. The rows of the cache are session_blocks.c's. Every number that comes from
- * the file is checked here before it is used; a state is taken only whole. */
+/* A session file: header, slots and states. The rows of the cache are session_blocks.c's. Every number that comes
+ * from the file is checked here before it is used; a state is taken only whole. */
 #include "session_file.h"
 #include "io.h"
 #include "memory.h"
@@ -66,8 +66,8 @@ uint64_t phi_file_fingerprint(const struct phi_file *file) {
 static void pack_header(const struct phi_session_file *f, uint8_t out[HEADER]) {
     const struct phi_session *s = f->session;
     const struct phi_model *m = s->model;
-    uint32_t numbers[] = {(uint32_t)m->n_vocab,  (uint32_t)m->n_layer, (uint32_t)m->n_head_kv, (uint32_t)m->head_dim,
-                          (uint32_t)s->type_k, (uint32_t)s->type_v,  (uint32_t)s->window};
+    uint32_t numbers[] = {(uint32_t)m->n_vocab, (uint32_t)m->n_layer, (uint32_t)m->n_head_kv, (uint32_t)m->head_dim,
+                          (uint32_t)s->type_k,  (uint32_t)s->type_v,  (uint32_t)s->window};
     uint8_t *at = out;
     memcpy(at, MAGIC, sizeof MAGIC);
     at += sizeof MAGIC;
@@ -84,9 +84,10 @@ static int other_cache(const struct phi_session_file *f, const uint8_t *theirs, 
     static const char *const types[] = {[PHI_CACHE_F32] = "f32", [PHI_CACHE_F16] = "f16", [PHI_CACHE_Q8_0] = "q8_0"};
     uint32_t k = (uint32_t)phi_little_endian(theirs + 40, 4), v = (uint32_t)phi_little_endian(theirs + 44, 4),
              window = (uint32_t)phi_little_endian(theirs + 48, 4);
-    return phi_file_fail(f->path, err, PHI_USAGE,
-                         "the session was saved with -ctk %s -ctv %s and a window of %u tokens (0: all); go on with the same",
-                         k < PHI_N_CACHE ? types[k] : "?", v < PHI_N_CACHE ? types[v] : "?", (unsigned)window);
+    return phi_file_fail(
+        f->path, err, PHI_USAGE,
+        "the session was saved with -ctk %s -ctv %s and a window of %u tokens (0: all); go on with the same",
+        k < PHI_N_CACHE ? types[k] : "?", v < PHI_N_CACHE ? types[v] : "?", (unsigned)window);
 }
 
 /* 1: theirs is a header; 0: the file is empty; negative: the status. */
@@ -173,8 +174,8 @@ struct packed {
     uint64_t number;
 };
 
-/* The packed state of a slot; f->live[slot] is where it lies. 1: the slot was never written; negative: PHI_FAILED damaged,
- * PHI_OUTPUT, PHI_MEMORY. */
+/* The packed state of a slot; f->live[slot] is where it lies. 1: the slot was never written; negative: PHI_FAILED
+ * damaged, PHI_OUTPUT, PHI_MEMORY. */
 static int read_slot(struct phi_session_file *f, int slot, uint64_t file_bytes, struct packed *out) {
     uint8_t bytes[SLOT] = {0};
     ssize_t got = phi_io_pread_all(f->fd, bytes, SLOT, SLOTS_AT + SLOT_STEP * (uint64_t)slot);
@@ -193,7 +194,8 @@ static int read_slot(struct phi_session_file *f, int slot, uint64_t file_bytes, 
     if (!out->bytes) return PHI_MEMORY;
     got = phi_io_pread_all(f->fd, out->bytes, out->n, at);
     f->live[slot] = (struct extent){at, n};
-    if (got == (ssize_t)n && phi_crc32(&f->crc, 0, out->bytes, out->n) == phi_little_endian(bytes + 4, 4)) return PHI_OK;
+    if (got == (ssize_t)n && phi_crc32(&f->crc, 0, out->bytes, out->n) == phi_little_endian(bytes + 4, 4))
+        return PHI_OK;
     phi_free(out->bytes);
     out->bytes = NULL;
     f->live[slot].n = 0;
@@ -235,7 +237,8 @@ static int read_slots(struct phi_session_file *f, bool take, bool *found, phi_er
         status[i] = take ? take_slot(f, i, (uint64_t)st.st_size) : read_slot(f, i, (uint64_t)st.st_size, &packed);
         phi_free(packed.bytes);
         if (status[i] == PHI_OUTPUT) return fail_read(f->path, err);
-        if (status[i] == PHI_MEMORY) return phi_file_fail(f->path, err, PHI_MEMORY, "not enough memory for the session");
+        if (status[i] == PHI_MEMORY)
+            return phi_file_fail(f->path, err, PHI_MEMORY, "not enough memory for the session");
         *found |= status[i] == PHI_OK;
     }
     if (*found || (status[0] == 1 && status[1] == 1)) return PHI_OK;
@@ -258,8 +261,8 @@ int phi_session_file_check(int fd, const char *path, const struct phi_file *mode
 static int check_size(const struct phi_session_file *f, phi_error *err) {
     size_t n_ctx = (size_t)f->session->n_ctx, n = f->state.n_id;
     if (f->kind == PHI_SESSION_CACHE || (n <= n_ctx + 1 && f->state.n_kv <= n_ctx)) return PHI_OK;
-    return phi_file_fail(f->path, err, PHI_CONTEXT, "the session has %zu tokens, the context holds %zu; use -c %zu or more",
-                         n, n_ctx, n);
+    return phi_file_fail(f->path, err, PHI_CONTEXT,
+                         "the session has %zu tokens, the context holds %zu; use -c %zu or more", n, n_ctx, n);
 }
 
 int phi_session_file_open(int fd, const char *path, enum phi_session_kind kind, phi_session *session,
@@ -309,7 +312,8 @@ static int reserve_bytes(struct phi_session_file *f, uint64_t end, phi_error *er
     if (size >= end && (uint64_t)st.st_blocks * 512 >= size) return PHI_OK;
     if (!phi_io_may(PHI_IO_WRITE) && errno) return phi_session_file_fail(f, err);
 #if defined(F_PREALLOCATE) /* macOS */
-    fstore_t store = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)(end > size ? end - size : 0)};
+    fstore_t store = {
+        .fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)(end > size ? end - size : 0)};
     int cause = size < end && fcntl(f->fd, F_PREALLOCATE, &store) == -1 ? errno : 0;
 #else
     int cause = posix_fallocate(f->fd, 0, (off_t)end);
@@ -328,8 +332,8 @@ static bool overlap(uint64_t at, uint64_t n, const struct extent *e) {
     return e->n && at < e->at + e->n && e->at < at + n;
 }
 
-/* A packed state to a place from `from` on that leaves the one of the other slot alone, then its slot: from here on the
- * file holds it. */
+/* A packed state to a place from `from` on that leaves the one of the other slot alone, then its slot: from here on
+ * the file holds it. */
 static int write_state(struct phi_session_file *f, const uint8_t *packed, size_t n, uint64_t number, uint64_t from,
                        phi_error *err) {
     int slot = 1 - f->slot;
@@ -387,7 +391,9 @@ int phi_session_file_save(struct phi_session_file *f, const int32_t *ids, size_t
     while (!s->stale && n_kv < n_id && n_kv < s->n_past && s->ids[n_kv] == ids[n_kv]) n_kv++;
     uint8_t *packed = pack(s, ids, n_id, n_kv, extra, n_extra, &n);
     int status = !packed ? PHI_MEMORY : n > MAX_STATE ? PHI_OUTPUT : unpack(f, packed, n, &state, &list);
-    if (status) status = phi_file_fail(f->path, err, status == PHI_FAILED ? PHI_USAGE : status, "%zu bytes of tokens and texts cannot be saved", n);
+    if (status)
+        status = phi_file_fail(f->path, err, status == PHI_FAILED ? PHI_USAGE : status,
+                               "%zu bytes of tokens and texts cannot be saved", n);
     if (!status && f->state.number && n == f->n_packed && memcmp(packed, f->packed, n) == 0) { /* nothing is new */
         free_state(&state);
         phi_free(packed);

@@ -30,15 +30,15 @@ struct phi_session_file {
     uint64_t model, model_file, block_bytes;
     size_t head_bytes, layer_bytes; /* of a block */
     bool has_header;
-    int slot;                       /* that of the state */
-    struct extent live[2];          /* where the states of the slots lie */
-    uint8_t *packed;                /* [n_packed] the state as it lies in the file */
+    int slot;              /* that of the state */
+    struct extent live[2]; /* where the states of the slots lie */
+    uint8_t *packed;       /* [n_packed] the state as it lies in the file */
     size_t n_packed;
     struct phi_session_state state; /* number 0: none */
     int list;                       /* of the state's rows */
     struct block *block;            /* [n_block] */
     size_t n_block;
-    uint8_t *buffer;                /* [head_bytes + layer_bytes] */
+    uint8_t *buffer; /* [head_bytes + layer_bytes] */
     struct phi_crc32 crc;
 };
 

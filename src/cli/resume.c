@@ -23,7 +23,8 @@ int cli_resume_read(const struct cli_saved *s, struct cli_resume *r) {
         r->sampler = p + HEAD;
         r->held = p + HEAD + r->n_sampler;
         size_t left = state->n_extra - HEAD;
-        if (r->n_sampler <= left && r->n_held == left - r->n_sampler && r->n_prompt <= state->n_id && r->stop_id >= -1)
+        if (r->n_sampler <= left && r->n_held == left - r->n_sampler && r->n_prompt <= state->n_id &&
+            r->stop_id >= -1)
             return CLI_OK;
     }
     return cli_fail(CLI_FAILED, "%s: session ignored: it is damaged; move it away", s->path);
@@ -40,7 +41,8 @@ void cli_resume_sampler(const struct cli_resume *r, bool other_seed, phi_sampler
         phi_sampler_state(sampler, fresh, n_fresh);
         memcpy(state, r->sampler, r->n_sampler);
         if (other_seed && r->n_sampler >= GENERATOR) memcpy(state, fresh, GENERATOR);
-        if (phi_sampler_restore(sampler, state, r->n_sampler, &err)) cli_note("the sampler begins anew: %s", err.text);
+        if (phi_sampler_restore(sampler, state, r->n_sampler, &err))
+            cli_note("the sampler begins anew: %s", err.text);
     }
     phi_free(fresh);
     phi_free(state);

@@ -1,5 +1,5 @@
-/* Opening, locking, refusing and moving away of session files. What is in them is the library's (session_file.h) and the
- * commands'. */
+/* Opening, locking, refusing and moving away of session files. What is in them is the library's (session_file.h) and
+ * the commands'. */
 #include "saved.h"
 #include "model_file.h"
 #include "../io.h"

@@ -1,5 +1,5 @@
-/* A conversation as the bytes that a session file holds beside ids and rows, and back. They may come from anyone: every offset is
- * checked before the conversation is touched. Little-endian:
+/* A conversation as the bytes that a session file holds beside ids and rows, and back. They may come from anyone:
+ * every offset is checked before the conversation is touched. Little-endian:
  *
  *     u32 seed | u32 n_turn | u32 n_system | system
  *     each turn: u64 begin | u64 answer | u64 hidden | u32 attempt | u32 n_message | message */
@@ -191,8 +191,10 @@ static char *path_of(const char *name) {
     size_t n = strlen(name);
     if (strchr(name, '/')) {
         char *path = phi_alloc(n + 1, 1);
-        if (path) memcpy(path, name, n);
-        else cli_fail(CLI_MEMORY, "not enough memory for a path");
+        if (path)
+            memcpy(path, name, n);
+        else
+            cli_fail(CLI_MEMORY, "not enough memory for a path");
         return path;
     }
     if (name[0] == '.' || n > 200) {
@@ -232,8 +234,10 @@ int cli_slash_save(struct cli_chat *chat, const char *name) {
         phi_free(path);
         return CLI_OK;
     }
-    if (strchr(name, '/')) status = cli_sandbox_check_write(path);
-    else cli_state_make_folders(path);
+    if (strchr(name, '/'))
+        status = cli_sandbox_check_write(path);
+    else
+        cli_state_make_folders(path);
     if (!status) status = cli_saved_open_path(&saved, path, true);
     if (!status) status = cli_saved_attach(&saved, chat->c.session);
     if (!status) status = write_conversation(&saved, &chat->c);
@@ -249,8 +253,10 @@ int cli_slash_load(struct cli_chat *chat, const char *name) {
     char *path = path_of(name);
     if (!path) return CLI_USAGE;
     int status = CLI_OK;
-    if (is_same_file(chat, path)) status = cli_fail(CLI_USAGE, "%s: that is this conversation", path);
-    else if (is_model(path)) status = cli_fail(CLI_USAGE, "%s: is a model; start again with -m", path);
+    if (is_same_file(chat, path))
+        status = cli_fail(CLI_USAGE, "%s: that is this conversation", path);
+    else if (is_model(path))
+        status = cli_fail(CLI_USAGE, "%s: is a model; start again with -m", path);
     if (!status) status = cli_saved_open_path(&saved, path, false);
     if (!status) status = cli_saved_attach(&saved, chat->c.session);
     if (!status && !cli_saved_state(&saved)) status = cli_fail(CLI_FAILED, "%s: holds no conversation yet", path);
