@@ -525,7 +525,7 @@ static int check_together(const struct cli_options *o) {
 
 /* The most words that a command takes which are no options. */
 static int words_of(enum cli_command command) {
-    return command == CLI_QUANTIZE ? 4 : 0;
+    return command == CLI_QUANTIZE ? 4 : command == CLI_CONVERT ? 2 : 0;
 }
 
 int cli_options_parse(struct cli_options *o, int argc, char **argv) {

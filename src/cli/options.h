@@ -51,7 +51,7 @@ struct cli_options {
     int n_word;
     struct cli_texts tensor_types; /* PATTERN=TYPE */
     const char *output_type, *embedding_type, *imatrix;
-    int leave_output, pure, requantize, dry_run;
+    int leave_output, pure, requantize, dry_run, outtype;
     struct cli_texts ignored; /* options of llama.cpp that were given and mean nothing here */
     int n_predict, n_ubatch, n_batch, force_threads, repetitions, n_greedy;
     int64_t seed;
