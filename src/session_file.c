@@ -323,9 +323,20 @@ static int reserve_bytes(struct phi_session_file *f, uint64_t end, phi_error *er
     return phi_session_file_fail(f, err);
 }
 
+/* First of all: a file that has grown without a header would not be known as ours. */
+static int write_header(struct phi_session_file *f, phi_error *err) {
+    uint8_t page[BLOCKS_AT] = {0}; /* the slots, too: nothing is saved yet */
+    if (f->has_header) return PHI_OK;
+    pack_header(f, page);
+    if (phi_io_pwrite_all(f->fd, page, sizeof page, 0) || phi_io_sync(f->fd)) return phi_session_file_fail(f, err);
+    f->has_header = true;
+    return PHI_OK;
+}
+
 int phi_session_file_reserve(struct phi_session_file *f, size_t n, phi_error *err) {
     size_t most = (size_t)f->session->n_ctx;
-    return reserve_bytes(f, phi_session_blocks_end(f, n < most ? n : most), err);
+    int status = write_header(f, err);
+    return status ? status : reserve_bytes(f, phi_session_blocks_end(f, n < most ? n : most), err);
 }
 
 static bool overlap(uint64_t at, uint64_t n, const struct extent *e) {
@@ -356,15 +367,6 @@ static int write_state(struct phi_session_file *f, const uint8_t *packed, size_t
     f->live[slot] = (struct extent){place, n};
     f->slot = slot;
     f->state.number = number;
-    return PHI_OK;
-}
-
-static int write_header(struct phi_session_file *f, phi_error *err) {
-    uint8_t page[BLOCKS_AT] = {0}; /* the slots, too: nothing is saved yet */
-    if (f->has_header) return PHI_OK;
-    pack_header(f, page);
-    if (phi_io_pwrite_all(f->fd, page, sizeof page, 0)) return phi_session_file_fail(f, err);
-    f->has_header = true;
     return PHI_OK;
 }
 
@@ -400,8 +402,8 @@ int phi_session_file_save(struct phi_session_file *f, const int32_t *ids, size_t
         return PHI_OK;
     }
     uint64_t end = phi_session_blocks_end(f, n_kv);
-    if (!status) status = reserve_bytes(f, end + n, err);
     if (!status) status = write_header(f, err);
+    if (!status) status = reserve_bytes(f, end + n, err);
     /* Blocks may grow over the state that holds now: it moves out of their way first. */
     if (!status && overlap(0, end, &f->live[f->slot]))
         status = write_state(f, f->packed, f->n_packed, f->state.number + 1, end + n, err);
