@@ -24,7 +24,7 @@
 enum { ROOM = 1 << 16, MEMORY = PHI_IO_N };
 
 static char dir[512], prompt_file[600], ids_file[600], grammar_file[600], out_file[600], base_file[600],
-    tune_file[600], model_file[600], text_file[600], run_file[600], chat_file[600];
+    tune_file[600], model_file[600], text_file[600], run_file[600], chat_file[600], question_file[600], write_file[600];
 static const char *const kind_names[] = {"open",  "read",  "write", "fsync",  "ftruncate", "rename",
                                          "mkdir", "close", "mmap",  "thread", "allocation"};
 
@@ -43,6 +43,10 @@ static const struct scenario {
     {"tokenize", "", "tokenize -f @p --show-count", false},
     {"decode", "[1, 2, 299]", "tokenize --decode", false},
     {"logits", "", "logits --ids @@i -o @o --greedy 2 -t 1", false},
+    {"eval", "", "eval -f @p -c 8 --kl-divergence-base @o", false},
+    {"eval --task", "", "eval --task @q --json", false},
+    {"eval, written", "", "eval -m models/demo.gguf --task @w", false},
+    {"imatrix", "", "imatrix -f @p -c 8 -o @o --process-output", false},
     {"bench", "", "bench -p 4 -n 2 -r 1 -t 2 --force-threads --compare @b", true},
     {"bench, noise", "", "bench --synthetic tiny:q4_0 -p 2 -n 1 -r 1 -t 1", true},
     {"tune", "", "bench --tune", true},
@@ -64,7 +68,7 @@ static struct report {
     int fired, ended; /* the call that had to fail was made; exit() was reached */
     long live;        /* allocations */
     int n_open;       /* descriptors beyond 2 */
-} *report;
+} * report;
 
 static struct {
     int status;
@@ -91,6 +95,8 @@ static const char *file_of(char letter) {
            : letter == 't' ? text_file
            : letter == 's' ? run_file
            : letter == 'c' ? chat_file
+           : letter == 'q' ? question_file
+           : letter == 'w' ? write_file
                            : base_file;
 }
 
@@ -288,6 +294,8 @@ int main(int argc, char **argv) {
     snprintf(ids_file, sizeof ids_file, "%s/ids", dir);
     snprintf(grammar_file, sizeof grammar_file, "%s/grammar", dir);
     snprintf(out_file, sizeof out_file, "%s/out", dir);
+    snprintf(question_file, sizeof question_file, "%s/questions", dir);
+    snprintf(write_file, sizeof write_file, "%s/writing", dir);
     snprintf(model_file, sizeof model_file, "%s/tiny.gguf", dir);
     snprintf(base_file, sizeof base_file, "%s/base.json", dir);
     snprintf(path, sizeof path, "%.480s/phi", dir);
@@ -298,6 +306,11 @@ int main(int argc, char **argv) {
     snprintf(chat_file, sizeof chat_file, "%s/chat.phi", dir);
     put(text_file, "a long way to go, and no way back from there; a long way to go, and no way back\n");
     put(ids_file, "[1, 2, 3]\n");
+    put(question_file, "{\"score\": \"text\"}\n{\"group\": \"g\"}\n"
+                       "{\"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0, \"shot\": true}\n"
+                       "{\"question\": \"b\", \"choices\": [\"a\", \"cc\"], \"answer\": 1}\n");
+    put(write_file, "{\"score\": \"generate\", \"layout\": \"turns\", \"length\": 2}\n"
+                    "{\"question\": \"a\", \"answer\": \"1\"}\n");
     put(grammar_file, "root ::= [a-z ]+ \"!\"\n");
     put(base_file,
         "[{\"n_prompt\": 4, \"n_gen\": 0, \"n_depth\": 0, \"avg_ts\": 100.0, \"samples_ts\": [99.0, 101.0]}]\n");

@@ -1,6 +1,7 @@
 /* What the files of the command line share: exit codes, messages, checked output, signals, the clock.
  * The command line knows the library by phi.h; besides it uses memory.h (all allocation), io.h (all opening, reading and
- * writing), utf8.h (what a terminal can show) and, to inspect a file or time the kernels, gguf.h and kernels.h. Only these files print. */
+ * writing), utf8.h (what a terminal can show) and, to inspect a file, time the kernels or measure quality, gguf.h, kernels.h, score.h, imatrix.h
+ * and json.h. Only these files print. */
 #ifndef PHI_CLI_H
 #define PHI_CLI_H
 
