@@ -15,9 +15,15 @@ PREFIX ?= /usr/local
 B := build
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-# Kernels and encoders gain from -O3, nothing else does, and of the command line only its size counts. CFLAGS of your own hold everywhere.
-KERNEL_OPT := $(if $(filter file,$(origin CFLAGS)),-O3)
-CLI_OPT := $(if $(filter file,$(origin CFLAGS)),-Os)
+# Kernels gain from -O3, what runs for every token or byte of a text from -O2; of the rest only its size counts. CFLAGS of your
+# own hold everywhere.
+ifeq ($(origin CFLAGS),file)
+KERNEL_OPT := -O3
+SMALL_OPT := -Os
+endif
+SMALL := cgroup chat convert cores dfa file gguf gguf_write grammar_build grammar_compile grammar_gbnf grammar_saved hf_config hf_tokenizer imatrix \
+	imatrix_collect io memory mix model new_file quantize regex safetensors schema schema_number schema_sets schema_string schema_value session_blocks \
+	session_file synthetic team
 # -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions.
 BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread $(WARN)
 LIBS := -lm
@@ -103,11 +109,10 @@ $(B)/%.o: src/%.c $(B)/config
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(OPT) $(CPPFLAGS) -I$(B) -MMD -MP -c -o $@ $<
 
-$(CLI_OBJ): OPT := $(CLI_OPT)
+$(CLI_OBJ) $(SMALL:%=$(B)/%.o): OPT := $(SMALL_OPT)
 $(B)/version.o: BASE += -DPHI_COMMIT='"$(COMMIT)"'
 $(B)/version.o: $(B)/commit
 $(B)/kernels/kernels.o: $(B)/isa.mk
-$(B)/quant/rows.o: CPPFLAGS += $(KERNEL_OPT)
 
 define level_rules
 $(B)/kernels/$(1).o: src/kernels/$(1).c $(B)/config $(B)/isa.mk

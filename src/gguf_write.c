@@ -103,7 +103,7 @@ uint64_t phi_gguf_write_tensor(struct phi_gguf_writer *w, const char *name, size
 }
 
 int phi_gguf_write_header(const struct phi_gguf_writer *w, struct phi_bytes *out, phi_error *err) {
-    static const uint8_t zero[MAX_ALIGNMENT];
+    static uint8_t zero[MAX_ALIGNMENT]; /* not const: then they would be in the file */
     phi_bytes_add(out, "GGUF", 4);
     add_u32(out, 3);
     add_u64(out, w->n_tensor);

@@ -184,7 +184,7 @@ static int write_tensor(struct run *r, struct phi_encoder *e, phi_error *err) {
     const struct phi_gguf_tensor *t = &p->in->tensor[r->tensor];
     const struct phi_type *type = p->type[r->tensor];
     uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
-    static const uint8_t zero[65536];
+    static uint8_t zero[65536]; /* not const: then they would be in the file */
     struct phi_gguf_writer w = {.alignment = p->alignment};
     int status = tell(r, 0) ? phi_fail(err, PHI_FAILED, "interrupted") : PHI_OK;
     if (!status && type == t->type) status = copy_tensor(r, t, err);

@@ -97,12 +97,19 @@ static const float fit_iq4_middle[15] = {-115.5f, -93.5f, -74.0f, -57.0f, -42.0f
                                          7.0f,    19.0f,  31.5f,  45.5f,  61.0f,  79.0f,  101.0f};
 static const float fit_iq4_gap[15] = {23, 21, 18, 16, 14, 13, 12, 11, 12, 12, 13, 15, 16, 20, 24};
 
+/* Before a loop of constant length that must not stay one (measured: encoding IQ4_XS takes 1.7 times as long then). */
+#ifdef __clang__
+#define FIT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FIT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* The levels nearest to v. */
 static inline fit_vec fit_level(enum fit_grid g, fit_vec v) {
     if (g != FIT_IQ4)
         return fit_round4(fit_min(fit_max(v, fit_all(fit_grid_low(g))), fit_all(fit_grid_high(g))));
     fit_vec level = fit_all(-127.0f);
-    for (int k = 0; k < 15; k++) level += fit_and(v > fit_iq4_middle[k], fit_all(fit_iq4_gap[k]));
+    FIT_UNROLL for (int k = 0; k < 15; k++) level += fit_and(v > fit_iq4_middle[k], fit_all(fit_iq4_gap[k]));
     return level;
 }
 
