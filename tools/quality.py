@@ -1,7 +1,8 @@
 """What models score and what quantising costs: the figures of tools/quality.md, each made by ./phi and, beside it, by llama.cpp.
 
     python3 tools/quality.py --real DIR --data DIR --calibration FILE [--demo FILE --demo-text FILE] [--peer PYTHON]
-                             [--work build/quality] [--threads N] [--only perplexity,types,questions] [--out tools/quality.md]
+                             [--work build/quality] [--threads N] [--only perplexity,types,questions] [--files f16,..] [--types q8_0,..]
+                             [--chunks N] [--mmlu-step N] [--gsm8k-step N] [--out tools/quality.md]
 
 --real: the folder of smollm2-135m-*.gguf (SmolLM2-135M-Instruct in the layout of Phi-3). --data: wiki.test.raw and the files that
 tools/eval_data.py reads. --calibration: a text for the importance matrices. --demo: the demo model's original weights as GGUF, and a
@@ -14,6 +15,7 @@ Quantised files of both encoders run in ./phi: what differs between them is the 
 import argparse, json, math, os, platform, statistics, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+IMATRIX_CHUNKS = 16
 CHUNKS = 40  # of 512 tokens, half of each scored
 TYPES = [("q8_0", False), ("q6_k", False), ("q5_k_m", False), ("q5_1", False), ("q5_0", False), ("q4_k_m", False), ("q4_k_m", True),
          ("q4_k_s", False), ("iq4_nl", False), ("iq4_xs", False), ("iq4_xs", True), ("q4_1", False), ("q4_0", False)]
@@ -135,7 +137,7 @@ def perplexity(b, wiki):
            f"`wiki.test.raw`, first {CHUNKS} chunks of 512 tokens, second half of each scored; keys and values in f32 here, f16 in llama.cpp. Difference: of "
            "ln PPL, with the standard error of the paired difference over the chunks. PyTorch with the Q4_1 weights and unrounded activations: 23.5115.", "",
            "| file | phi | llama.cpp | ratio | difference |", "|---|---|---|---|---|"]
-    for kind in REAL:
+    for kind in b.a.files.split(","):
         model = os.path.join(b.a.real, f"smollm2-135m-{kind}.gguf")
         if not os.path.exists(model):
             continue
@@ -157,9 +159,9 @@ def types(b, title, tag, source, text, calibration, chunks):
     base, imatrix = b.path(name("base.logits")), b.path(name("imatrix.gguf"))
     f16 = b.evaluate(name("f16"), source, "-f", text, "--chunks", str(chunks), "--kl-divergence-base", base)
     if not os.path.exists(imatrix):
-        subprocess.run([b.phi, "imatrix", "-m", source, "-f", calibration, "-o", imatrix, "-t", str(b.a.threads), "--chunks", "64"], check=True)
+        subprocess.run([b.phi, "imatrix", "-m", source, "-f", calibration, "-o", imatrix, "-t", str(b.a.threads), "--chunks", str(IMATRIX_CHUNKS)], check=True)
     out = [f"## Types: {title}", "",
-           f"F16: PPL {f16['ppl']:.4f} ± {f16['ppl_error']:.2f} over {f16['chunks']} chunks. KLD: mean KL divergence to F16, x 1000, ± its standard error; "
+           f"F16: PPL {f16['ppl']:.4f} ± {f16['ppl_error']:.2f} over {f16['chunks']} chunks. Importance matrix: {IMATRIX_CHUNKS} chunks of the calibration text. KLD: mean KL divergence to F16, x 1000, ± its standard error; "
            "difference: phi's encoder less llama.cpp's over the same chunks, with the standard error of the paired difference (negative: ours is nearer to F16).", "",
            "| type | bits/weight | PPL | KLD | 99.9 % | same top | llama.cpp: PPL | KLD | 99.9 % | same top | difference of KLD |", "|---|---|---|---|---|---|---|---|---|---|---|"]
 
@@ -169,6 +171,8 @@ def types(b, title, tag, source, text, calibration, chunks):
         return result, size
 
     for kind, with_imatrix in TYPES:
+        if f"{kind}{'+imatrix' if with_imatrix else ''}" not in b.a.types.split(","):
+            continue
         label = name(kind + ("-imatrix" if with_imatrix else ""))
         ours, theirs = b.path(label + ".gguf"), b.path(label + "-peer.gguf")
         options = ["--imatrix", imatrix] if with_imatrix else []
@@ -236,6 +240,8 @@ def main():
     p.add_argument("--peer")
     p.add_argument("--work", default=os.path.join(HERE, "..", "build", "quality"))
     p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--files", default=",".join(REAL), help="of --real")
+    p.add_argument("--types", default=",".join(k + ("+imatrix" if i else "") for k, i in TYPES))
     p.add_argument("--chunks", type=int, default=CHUNKS, help="for the types [40]")
     p.add_argument("--mmlu-step", type=int, default=1)
     p.add_argument("--gsm8k-step", type=int, default=1)
