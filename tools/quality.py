@@ -250,7 +250,7 @@ def main():
     b = Bench(p.parse_args())
     wiki = os.path.join(b.a.data, "wiki.test.raw")
     f16_768 = os.path.join(b.a.real, "smollm2-135m-f16-768.gguf")
-    version = subprocess.run([b.phi, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    version = subprocess.run([b.phi, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[0]
     lines = ["# Quality", "", f"Made by `tools/quality.py` ({version}, {platform.machine()}). Results of phi do not depend on the machine or the threads.", ""]
     parts = b.a.only.split(",")
     if "perplexity" in parts:
