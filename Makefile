@@ -24,8 +24,9 @@ endif
 SMALL := cgroup chat convert cores dfa file gguf gguf_write grammar_build grammar_compile grammar_gbnf grammar_saved hf_config hf_tokenizer imatrix \
 	imatrix_collect io memory mix model new_file quantize regex safetensors schema schema_number schema_sets schema_string schema_value session_blocks \
 	session_file synthetic team
-# -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions.
-BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread $(WARN)
+# -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions. No unwind
+# tables: they would be a fifteenth of the program, and debuggers have their own.
+BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-asynchronous-unwind-tables -pthread $(WARN)
 LIBS := -lm
 
 # The compiler says for which machine it builds: "x86_64-linux-gnu", "arm64-apple-darwin23", "aarch64-unknown-linux-android24".
@@ -128,7 +129,7 @@ $(B)/kernels/reference.scalar.o: src/kernels/reference.c $(B)/config
 # Once more with the flags of the lowest level, for slots that no level fills.
 $(B)/kernels/reference.level.o: src/kernels/reference.c $(B)/config $(B)/isa.mk
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(FLAGS_$(firstword $(LEVELS))) -DPHI_REFERENCE=phi_reference_level -MMD -MP -c -o $@ $<
+	$(CC) $(BASE) $(CFLAGS) $(SMALL_OPT) $(CPPFLAGS) $(FLAGS_$(firstword $(LEVELS))) -DPHI_REFERENCE=phi_reference_level -MMD -MP -c -o $@ $<
 
 $(B)/tests/%: tests/%.c $(B)/cli.a libphi.a $(B)/config
 	@mkdir -p $(@D)
