@@ -26,7 +26,7 @@ SMALL := cgroup chat convert cores dfa file gguf gguf_write grammar_build gramma
 	session_file synthetic team
 # -ffp-contract=off: a fused multiply-add stands only where the source says so. -fno-math-errno: sqrtf and fmaf become instructions. No unwind
 # tables: they would be a fifteenth of the program, and debuggers have their own.
-BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-asynchronous-unwind-tables -pthread $(WARN)
+BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-unwind-tables -fno-asynchronous-unwind-tables -pthread $(WARN)
 LIBS := -lm
 
 # The compiler says for which machine it builds: "x86_64-linux-gnu", "arm64-apple-darwin23", "aarch64-unknown-linux-android24".
