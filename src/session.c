@@ -143,18 +143,24 @@ static size_t carve_session(struct phi_session *s, char *base) {
     return c.overflow || one.overflow ? 0 : c.used;
 }
 
-/* The longest context up to s->n_ctx whose arena takes at most n_bytes; 0 if none does. Leaves s->n_ctx as it was. */
+/* No pass is longer than the context. */
+static void set_context(struct phi_session *s, int n_ctx, int n_ubatch) {
+    s->n_ctx = n_ctx;
+    s->n_ubatch = n_ubatch < n_ctx ? n_ubatch : n_ctx;
+}
+
+/* The longest context up to s->n_ctx whose arena takes at most n_bytes; 0 if none does. Leaves s as it was. */
 static int largest_context(struct phi_session *s, unsigned long long n_bytes) {
-    int wanted = s->n_ctx, fits = 0, fails = wanted + 1;
+    int wanted = s->n_ctx, n_ubatch = s->n_ubatch, fits = 0, fails = wanted + 1;
     while (fails - fits > 1) {
-        s->n_ctx = fits + (fails - fits) / 2;
+        set_context(s, fits + (fails - fits) / 2, n_ubatch);
         size_t need = carve_session(s, NULL);
         if (need && need <= n_bytes)
             fits = s->n_ctx;
         else
             fails = s->n_ctx;
     }
-    s->n_ctx = wanted;
+    set_context(s, wanted, n_ubatch);
     return fits;
 }
 
@@ -175,7 +181,7 @@ static int take_arena(struct phi_session *s, bool fit, bool ignore, phi_error *e
                             "a context of %d tokens needs %zu MiB beside the weights, %llu MiB are available; the "
                             "largest that fits is %d",
                             s->n_ctx, need / MIB, available / MIB, fits);
-        s->n_ctx = fits;
+        set_context(s, fits, s->n_ubatch);
     }
     s->arena_bytes = carve_session(s, NULL);
     s->arena = phi_pages_alloc(s->arena_bytes);
@@ -229,9 +235,8 @@ int phi_session_open(const phi_model *m, const struct phi_session_options *optio
     struct phi_session *s = phi_alloc(1, sizeof *s);
     if (!s) return phi_fail(err, PHI_MEMORY, "not enough memory for a session");
     s->model = m;
-    s->n_ctx = o.n_ctx ? o.n_ctx : m->n_ctx_train;
+    set_context(s, o.n_ctx ? o.n_ctx : m->n_ctx_train, o.n_ubatch);
     s->window = o.window < 0 ? m->window : o.window < m->n_ctx_train ? o.window : 0;
-    s->n_ubatch = o.n_ubatch < s->n_ctx ? o.n_ubatch : s->n_ctx;
     s->n_threads = thread_count(o.n_threads, phi_cores_fast(), o.force_threads);
     s->n_threads_batch = thread_count(o.n_threads_batch, s->n_threads, o.force_threads);
     static const int cache_type[] = {
