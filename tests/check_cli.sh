@@ -439,7 +439,7 @@ err_has 'there is no system prompt any more'; err_has 'context 1024 tokens'; err
 printf 'duck called Jack.\n' > "$dir/attached"
 chat "/read $dir/attached\\nI have a\\nWhat is my duck called?\\n"; same "$dir/duck" "$dir/out"
 for bad in "/foo|unknown command '/foo'" '/undo|nothing to take back' '/regen|no answer yet' '/set temp x|not a number' '/set temp|usage' \
-    '/set ctx-size 5|cannot be changed' '/set foo 5|no option' '/edit|line editor' '/save x|no session files' '/show foo|usage' '/stats|no answer'; do
+    '/set ctx-size 5|cannot be changed' '/set foo 5|no option' '/edit|line editor' '/show foo|usage' '/stats|no answer'; do
     printf '%s\nWhat is 8 * 10?\n' "${bad%%|*}" > "$dir/file"
     input=$dir/file
     run 2 chat -m $demo -q --temp 0; out '8 * 10 = 80\n'; err_has "${bad#*|}"

@@ -499,8 +499,9 @@ static void check_short_memory(void) {
     free(out.p);
 }
 
-int main(void) {
-    snprintf(folder, sizeof folder, "/tmp/phi-convert-XXXXXX");
+int main(int argc, char **argv) {
+    (void)argc;
+    snprintf(folder, sizeof folder, "%.*s.XXXXXX", (int)sizeof folder - 16, argv[0]);
     if (!mkdtemp(folder)) return 1;
     snprintf(path_out, sizeof path_out, "%s/out.gguf", folder);
     check_types();

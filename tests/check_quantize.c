@@ -357,8 +357,10 @@ static void check_short_memory(void) {
     CHECK(n > 8 && n < 200, "%d allocations", n);
 }
 
-int main(void) {
-    char folder[] = "/tmp/phi-quantize-XXXXXX";
+int main(int argc, char **argv) {
+    char folder[512];
+    (void)argc;
+    snprintf(folder, sizeof folder, "%.480s.XXXXXX", argv[0]);
     if (!mkdtemp(folder)) return 1;
     snprintf(path_in, sizeof path_in, "%s/in.gguf", folder);
     snprintf(path_out, sizeof path_out, "%s/out.gguf", folder);
