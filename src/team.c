@@ -174,6 +174,8 @@ int phi_team_open(int n, bool pin, struct phi_team **out, phi_error *err) {
         if (e) {
             phi_team_close(team);
             *out = NULL;
+            if (e == EAGAIN) /* the stack has no room, or there are too many processes */
+                return phi_fail(err, PHI_MEMORY, "not enough memory or processes to start thread %d of %d; use fewer threads", i + 1, n);
             return phi_fail(err, PHI_FAILED, "thread %d of %d could not be started: %s; use fewer threads", i + 1, n,
                             strerror(e));
         }

@@ -208,7 +208,7 @@ static bool may_end(int kind, int cause, int code) {
     case PHI_IO_MAP:
         return code == (cause == ENOMEM ? CLI_MEMORY : CLI_MODEL);
     case PHI_IO_THREAD:
-        return code == CLI_FAILED;
+        return code == (cause == EAGAIN ? CLI_MEMORY : CLI_FAILED);
     default:
         return code == CLI_OUTPUT || code == CLI_FAILED || (kind == PHI_IO_WRITE && code == CLI_MEMORY);
     }

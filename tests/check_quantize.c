@@ -358,9 +358,9 @@ static void check_short_memory(void) {
 }
 
 int main(int argc, char **argv) {
-    char folder[512];
+    char folder[400];
     (void)argc;
-    snprintf(folder, sizeof folder, "%.480s.XXXXXX", argv[0]);
+    snprintf(folder, sizeof folder, "%.380s.XXXXXX", argv[0]);
     if (!mkdtemp(folder)) return 1;
     snprintf(path_in, sizeof path_in, "%s/in.gguf", folder);
     snprintf(path_out, sizeof path_out, "%s/out.gguf", folder);
