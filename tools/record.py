@@ -24,7 +24,7 @@ def start(program):
     if pid == 0:
         home = tempfile.mkdtemp()
         env = {"PATH": os.environ["PATH"], "HOME": home, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
-        os.execve(program, [program, "chat", "--temp", "0", "-n", "90", "--no-history"], env)
+        os.execve(program, [program, "chat", "-m", "models/demo.gguf", "--temp", "0", "-n", "90", "--no-history"], env)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     return pid, fd
 
