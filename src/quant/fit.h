@@ -171,6 +171,13 @@ static inline float fit_extreme(const float *x, int n) {
     return high > -low ? high : low;
 }
 
+/* How many times finer a row of scales has to be: where a few weights matter most, the error has many narrow valleys. */
+static inline int fit_finer(const float *w, int n) {
+    float low, high;
+    fit_range(w, n, &low, &high);
+    return high > low ? 3 : 1;
+}
+
 /* The best scale of n weights, of either sign: the extreme one is put on n_step places around the low end of the grid
  * (it reaches farther), then around the high end. first, step: where, as a share of that end. */
 static inline float fit_scale(enum fit_grid g, const float *x, const float *w, int n, float first, float step,
@@ -178,10 +185,11 @@ static inline float fit_scale(enum fit_grid g, const float *x, const float *w, i
     float extreme = fit_extreme(x, n), best_gain = 0.0f, best = 0.0f;
     if (extreme < 0x1p-100f && extreme > -0x1p-100f) return 0.0f; /* its inverse would not be finite */
     struct fit_sums found = {0, 0};
+    int finer = fit_finer(w, n);
     for (int end = 0; end < 2; end++) {
         float reach = (end ? fit_grid_high(g) : fit_grid_low(g)) / extreme;
-        for (int k = 0; k < n_step; k++) {
-            struct fit_sums s = fit_scale_sums(g, x, w, n, reach * (first + step * (float)k));
+        for (int k = 0; k < n_step * finer; k++) {
+            struct fit_sums s = fit_scale_sums(g, x, w, n, reach * (first + step / (float)finer * (float)k));
             float gain = fit_gain(s);
             if (gain <= best_gain) continue;
             best_gain = gain;
@@ -280,8 +288,9 @@ static inline struct fit_line fit_line(const float *x, const float *w, int n, in
     struct fit_line best = {0, -low, t.x * -low}, f;
     if (high - low < 0x1p-100f) return best;
     best.gain = -1.0f;
-    for (int k = 0; k < n_step; k++) {
-        float inverse = (first + step * (float)k) / (high - low);
+    int finer = fit_finer(w, n);
+    for (int k = 0; k < n_step * finer; k++) {
+        float inverse = (first + step / (float)finer * (float)k) / (high - low);
         f = fit_line_best(t, fit_line_sums(x, w, n, inverse, -low, (float)top), free);
         if (f.gain > best.gain) best = f;
     }
