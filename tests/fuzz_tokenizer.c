@@ -71,3 +71,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     free(text);
     return 0;
 }
+
+#include "fuzz_replay.h"
