@@ -1,8 +1,8 @@
 /* Fuzz target: any bytes must come back from their ids, and never as a control token unless asked for.
  *
- *     clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -o fuzz_tokenizer \
- *         tests/fuzz_tokenizer.c src/tokenizer*.c src/pretokenizer.c src/unicode.c src/utf8.c src/gguf.c src/file.c \
- *         src/memory.c src/error.c src/quant/quant.c -lm
+ *     make CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link" libphi.a
+ *     clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -DPHI_LIBFUZZER -o fuzz_tokenizer \
+ *         tests/fuzz_tokenizer.c libphi.a -lm -pthread
  *     ./fuzz_tokenizer -max_len=4096        the vocabulary: $PHI_VOCABULARY, else models/demo.gguf
  *
  * A byte-level vocabulary must have all bytes, or the others do not come back. */
