@@ -51,6 +51,8 @@ static enum cli_input_event fill(struct cli_input *in) {
     for (;;) {
         int caught = cli_interrupted();
         if (caught) return in->terminal && cli_interrupt_clear() ? CLI_INPUT_INTERRUPT : CLI_INPUT_SIGNAL;
+        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        if (poll(&p, 1, 100) <= 0) continue; /* a signal just before a call does not end it: none may last */
         ssize_t n = phi_io_read(STDIN_FILENO, in->buffer, BUFFER);
         if (n > 0) {
             in->at = 0;
@@ -58,12 +60,8 @@ static enum cli_input_event fill(struct cli_input *in) {
             return CLI_INPUT_TEXT;
         }
         if (n == 0) return CLI_INPUT_END;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) { /* a non-blocking descriptor from the parent process */
-            struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-            (void)poll(&p, 1, -1);
-        } else if (errno == EIO && in->terminal) { /* the terminal is gone */
-            return CLI_INPUT_END;
-        } else if (errno != EINTR) {
+        if (errno == EIO && in->terminal) return CLI_INPUT_END; /* the terminal is gone */
+        if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK) {
             cli_fail(CLI_FAILED, "stdin: %s", strerror(errno));
             return CLI_INPUT_FAILED;
         }

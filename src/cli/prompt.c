@@ -30,7 +30,16 @@ static int append(struct cli_text *t, const char *bytes, size_t n) {
     return CLI_OK;
 }
 
-/* Until fd has something to read, or a signal comes. */
+/* Until fd has something to read (true) or a signal has come. A signal just before poll() does not end that call: it has to
+ * end by itself now and then. */
+static bool wait_for(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (!cli_interrupted())
+        if (poll(&p, 1, 100) > 0) return true;
+    return false;
+}
+
+/* Two seconds of silence are explained. */
 static void wait_for_stdin(void) {
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     if (!isatty(STDIN_FILENO) && poll(&p, 1, 2000) == 0) cli_note("reading stdin (--no-stdin skips it)");
@@ -38,7 +47,7 @@ static void wait_for_stdin(void) {
 
 static int read_all(int fd, const char *what, const char *name, struct cli_text *t) {
     size_t room = 0;
-    while (!cli_interrupted()) {
+    while (wait_for(fd)) {
         if (t->n == room) {
             room = room ? room * 2 : 65536;
             char *more = phi_realloc(t->bytes, room, 1);
@@ -49,10 +58,7 @@ static int read_all(int fd, const char *what, const char *name, struct cli_text 
         if (n == 0) break;
         if (n > 0) {
             t->n += (size_t)n;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) { /* a non-blocking descriptor from the parent process */
-            struct pollfd p = {.fd = fd, .events = POLLIN};
-            (void)poll(&p, 1, -1);
-        } else if (errno != EINTR) {
+        } else if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK) {
             return cli_fail(CLI_FAILED, "%s %s: %s", what, name, strerror(errno));
         }
     }
