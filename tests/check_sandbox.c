@@ -459,10 +459,8 @@ static void check_threads(bool has_seccomp) {
 
 static void check_program(void) {
     bool emulated = getenv("PHI_RUN") && *getenv("PHI_RUN");
-    CHECK(RUN(WITHOUT_NOTHING, "info", "--no-sandbox") == 0 && strstr(said, "\nsandbox: off (--no-sandbox)\n"), "%s",
-          said);
-    CHECK(RUN(WITHOUT_NOTHING, "-p", "Once", "-n", "2", "-v", "--no-sandbox") == 0 &&
-              strstr(said, "phi: sandbox = off (--no-sandbox)\n"),
+    CHECK(RUN(WITHOUT_NOTHING, "info", "--no-sandbox") == 0 && strstr(said, "\nsandbox: off ("), "%s", said); /* instrumented builds are so anyway */
+    CHECK(RUN(WITHOUT_NOTHING, "-p", "Once", "-n", "2", "-v", "--no-sandbox") == 0 && strstr(said, "phi: sandbox = off ("),
           "%s", said);
     CHECK(RUN(WITHOUT_NOTHING, "info") == 0 && strstr(said, "\nsandbox: o"), "%s", said);
     int strict = RUN(WITHOUT_NOTHING, "info", "--sandbox");

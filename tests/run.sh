@@ -1,5 +1,6 @@
 # run.sh BUILD_DIR SHELL: run every test program and, with SHELL, every tests/check_*.sh, from the top of the checkout; add up
 # their totals. (The environment's SHELL is the user's, which may be no Bourne shell.)
+# $PHI_CHECK: only tests whose files match one of these patterns ("*.c check_cli.sh").
 # The last line is "N passed, N failed, N skipped"; the status is 1 if anything failed.
 build=$1 shell=$2
 passed=0 failed=0 skipped=0
@@ -22,12 +23,25 @@ add_up() { # NAME STATUS: totals from the last line of the log
     fi
 }
 
+wanted() { # FILE
+    [ -n "${PHI_CHECK:-}" ] || return 0
+    set -f # patterns are for case, not for files
+    for pattern in $PHI_CHECK; do
+        # shellcheck disable=SC2254
+        case $1 in $pattern) set +f; return 0 ;; esac
+    done
+    set +f
+    return 1
+}
+
 for source in tests/check_*.c; do
+    wanted "${source#tests/}" || continue
     name=$(basename "$source" .c)
     ${PHI_RUN:-} "$build/tests/$name" > "$log" 2>&1
     add_up "$name" $?
 done
 for script in tests/check_*.sh; do
+    wanted "${script#tests/}" || continue
     "$shell" "$script" "$build" > "$log" 2>&1
     add_up "$(basename "$script")" $?
 done
