@@ -106,9 +106,9 @@ int phi_generate(phi_session *s, phi_sampler *sampler, const int32_t *ids, size_
     r.prompt_seconds = now() - begin;
     if (!e && phi_session_n_past(s) < end) {
         r.reason = PHI_STOP_INTERRUPT; /* by the progress callback */
+    } else if (!e && n_predict != 0 && !phi_session_logits(s)) {
+        e = phi_fail(err, PHI_USAGE, "there is nothing to continue: the session holds no token");
     } else if (!e && n_predict != 0) {
-        if (!phi_session_logits(s))
-            return phi_fail(err, PHI_USAGE, "there is nothing to continue: the session holds no token");
         for (size_t i = 0; i < n; i++) phi_sampler_accept(sampler, ids[i]);
         double first = now();
         e = sample_tokens(s, phi_session_model(s), sampler, n_predict, token, user, &r, begin, err);

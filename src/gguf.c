@@ -652,3 +652,14 @@ struct phi_str phi_gguf_next_str(const uint8_t **at) {
     *at += 8 + s.n;
     return s;
 }
+
+uint64_t phi_gguf_count(const struct phi_gguf *g, enum phi_type_index type, uint64_t *bytes) {
+    uint64_t n = 0;
+    *bytes = 0;
+    for (uint64_t i = 0; i < g->n_tensor; i++) {
+        if (g->tensor[i].type->index != type) continue;
+        n++;
+        *bytes += g->tensor[i].n_bytes;
+    }
+    return n;
+}

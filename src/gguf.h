@@ -75,4 +75,7 @@ struct phi_str phi_gguf_next_str(const uint8_t **at);
 /* Name of a value type for people: "u32", "str", "arr"; "arr[str]" is up to the caller. "?" for a number that is no type. */
 const char *phi_gguf_type_name(enum phi_gguf_type type);
 
+/* Tensors of this format; *bytes: of all their weights. */
+uint64_t phi_gguf_count(const struct phi_gguf *g, enum phi_type_index type, uint64_t *bytes);
+
 #endif

@@ -140,12 +140,7 @@ static const char *kernel_of(enum phi_type_index type) {
 
 static void put_types(const struct phi_gguf *g) {
     for (int t = 0; t < PHI_N_TYPE; t++) {
-        uint64_t n = 0, bytes = 0;
-        for (uint64_t i = 0; i < g->n_tensor; i++) {
-            if (g->tensor[i].type->index != (enum phi_type_index)t) continue;
-            n++;
-            bytes += g->tensor[i].n_bytes;
-        }
+        uint64_t bytes, n = phi_gguf_count(g, (enum phi_type_index)t, &bytes);
         if (n)
             cli_putf("- type %6s: %4llu tensors, %10.2f MiB, kernel: %s\n", phi_types[t].name, (unsigned long long)n,
                      (double)bytes / 1048576, kernel_of((enum phi_type_index)t));

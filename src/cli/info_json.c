@@ -64,12 +64,7 @@ static void put_types(const struct phi_gguf *g) {
     bool first = true;
     cli_putf(",\"types\":[");
     for (int t = 0; t < PHI_N_TYPE; t++) {
-        uint64_t n = 0, bytes = 0;
-        for (uint64_t i = 0; i < g->n_tensor; i++) {
-            if (g->tensor[i].type->index != (enum phi_type_index)t) continue;
-            n++;
-            bytes += g->tensor[i].n_bytes;
-        }
+        uint64_t bytes, n = phi_gguf_count(g, (enum phi_type_index)t, &bytes);
         if (!n) continue;
         cli_putf("%s{\"type\":\"%s\",\"tensors\":%llu,\"bytes\":%llu}", first ? "" : ",", phi_types[t].name,
                  (unsigned long long)n, (unsigned long long)bytes);
