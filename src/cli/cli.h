@@ -79,7 +79,8 @@ int cli_interrupted(void); /* the signal that has come, or 0 */
  * that changes nothing. */
 void cli_signals_keep_interrupt(void);
 bool cli_interrupt_clear(void);
-void cli_signals_before_death(void (*action)(void)); /* called before a second signal ends the program at once */
+void cli_signals_before_death(void (*action)(void)); /* called before a signal ends the program at once */
+void cli_signals_last_action(void);                  /* call it now: for other handlers that end the program */
 /* If one has come, die by it, so that a shell sees the usual status. */
 void cli_signals_obey(void);
 

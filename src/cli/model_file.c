@@ -119,7 +119,9 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     if (status) return cli_fail_with(status, &err);
     if ((o->load_mode == CLI_LOAD_MLOCK || o->load_mode == CLI_LOAD_MMAP_MLOCK) && phi_model_lock(*model, &err))
         cli_warn("%s", err.text);
-    cli_storage_watch(file->path, *model);
+    size_t n_mapped;
+    const void *mapped = phi_model_mapping(*model, &n_mapped);
+    cli_storage_watch(file->path, mapped, n_mapped);
     phi_model_get_info(*model, &info);
     if (o->check_tensors && (status = phi_model_verify(*model, &err))) {
         phi_model_close(*model);
@@ -137,10 +139,10 @@ void cli_model_announce(const struct cli_model_file *file) {
     cli_note("model %s%s", file->path, file->why);
 }
 
-/* What will be in memory when all weights have been read. They are pages of the file, which the system takes back when it
- * must: too many of them are slow, no failure. */
 static unsigned long long available; /* before the session took its part */
 
+/* What will be in memory when all weights have been read. They are pages of the file, which the system takes back when it
+ * must: too many of them are slow, no failure. */
 void cli_memory_announce(const phi_session *session) {
     struct phi_model_info m;
     struct phi_session_info s;

@@ -9,9 +9,13 @@
 static volatile sig_atomic_t caught, keeps_interrupt, pipe_broken;
 static void (*volatile before_death)(void);
 
+void cli_signals_last_action(void) {
+    if (before_death) before_death();
+}
+
 static void note(int number) {
     if (caught && !(keeps_interrupt && number == SIGINT)) { /* the second one: its patience is at an end */
-        if (before_death) before_death();
+        cli_signals_last_action();
         signal(number, SIG_DFL);
         raise(number);
         return;

@@ -30,6 +30,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
         while (atomic_flag_test_and_set(&answered)) pause(); /* another thread met it too, and ends us */
         ssize_t n = write(STDERR_FILENO, line, n_line);
         (void)n;
+        cli_signals_last_action();
         if (has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp()) tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
         _exit(CLI_MODEL);
     }
@@ -61,16 +62,14 @@ static void make_line(const char *path) {
     n_line = n + sizeof end - 1;
 }
 
-void cli_storage_watch(const char *path, const phi_model *model) {
+void cli_storage_watch(const char *path, const void *mapping, size_t n_bytes) {
     static char stack[1 << 16]; /* the signal's frame alone takes some 3 KiB with AVX-512 */
     stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action;
-    size_t n = 0;
-    const char *begin = phi_model_mapping(model, &n);
     mapped = NULL;
     make_line(path);
-    n_mapped = n;
-    mapped = begin;
+    n_mapped = n_bytes;
+    mapped = mapping;
     snprintf(watched, sizeof watched, "%s", path);
     if (stat(path, &before)) watched[0] = 0;
     has_terminal = tcgetattr(STDIN_FILENO, &terminal) == 0;
