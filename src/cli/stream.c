@@ -78,18 +78,14 @@ int cli_stream_token(void *user, int32_t id, const char *bytes, size_t n_bytes) 
     struct cli_stream *s = user;
     char joined[ROOM + 4];
     if (s->stop.found) return 1;
+    size_t n_raw = 0;
     if (id >= 0) {
-        size_t n_raw;
         (void)phi_token_bytes(s->model, id, false, &n_raw);
         s->n_raw += n_raw;
         s->n_whole += n_bytes;
         cli_events_token(s->model, id, phi_session_logits(s->session));
     }
-    if (s->special && id >= 0 && n_bytes == 0) {
-        size_t n_text;
-        (void)phi_token_bytes(s->model, id, false, &n_text);
-        if (n_text == 0) bytes = phi_token_bytes(s->model, id, true, &n_bytes);
-    }
+    if (s->special && id >= 0 && n_raw == 0) bytes = phi_token_bytes(s->model, id, true, &n_bytes);
     /* The generation may go on behind an incomplete character (--context-shift): its rest completes it. */
     if ((id < 0 || s->whole.n > 0) && n_bytes <= ROOM) {
         n_bytes = phi_utf8_feed(&s->whole, bytes, n_bytes, joined);
