@@ -59,6 +59,7 @@ struct phi_model_info {
     char architecture[32]; /* "phi3" */
     char type[32];         /* "Q4_K - Medium": the mix that the file states, or the type of most of its weights */
     uint64_t file_bytes, tensor_bytes, n_params;
+    uint64_t trailing_bytes; /* behind the last tensor: nobody reads them */
     int n_layer, n_embd, n_head, n_head_kv, n_ff, head_dim, n_rot, n_vocab, n_ctx_train;
     int n_ctx_original;      /* LongRoPE: up to here the short list of factors holds; else n_ctx_train */
     int window;              /* keys that a token sees, itself included; 0: all */

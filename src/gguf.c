@@ -93,7 +93,7 @@ static const char *foreign_kind(const struct phi_file *f) {
     if (begins(f, "PK\x03\x04"))
         return "this is a zip archive (PyTorch makes such files too); unpack it or convert it to GGUF";
     if (begins(f, "\x1f\x8b")) return "this is a gzip archive; unpack it";
-    if (f->size >= 10 && phi_little_endian(f->data, 8) < f->size && f->data[8] == '{' && f->data[9] == '"')
+    if (f->size > 8 && f->data[8] == '{' && phi_little_endian(f->data + 4, 4) == 0)
         return "this is a safetensors file; convert it to GGUF or download a GGUF file";
     if (begins(f, "lmgg") || begins(f, "fmgg") || begins(f, "tjgg"))
         return "this is a GGML file, the format before GGUF; download a GGUF file";
@@ -195,11 +195,18 @@ static void sort(const struct phi_gguf *g, size_t *order, size_t n, compare_fn *
     }
 }
 
-/* The first of n sorted indices whose neighbour compares equal; n: there is none. */
-static size_t find_twin(const struct phi_gguf *g, const size_t *order, size_t n, compare_fn *compare) {
-    for (size_t i = 0; i + 1 < n; i++)
-        if (compare(g, order[i], order[i + 1]) == 0) return i;
-    return n;
+/* The names of the n sorted entries must differ; what is "key" or "tensor". */
+static int refuse_twins(const struct phi_gguf *g, const size_t *order, size_t n, const char *what, compare_fn *compare,
+                        phi_error *err) {
+    char quoted[PHI_QUOTE_SIZE];
+    for (size_t i = 0; i + 1 < n; i++) {
+        size_t a = order[i], b = order[i + 1];
+        if (compare(g, a, b) != 0) continue;
+        struct phi_str name = compare == by_key ? g->kv[a].key : g->tensor[a].name;
+        return bad(g, err, "%s '%s' is there twice, #%zu and #%zu", what,
+                   phi_quote(quoted, name.s, (size_t)name.n), (a < b ? a : b) + 1, (a < b ? b : a) + 1);
+    }
+    return PHI_OK;
 }
 
 /* ---- Keys and values ------------------------------------------------------------------------------------------ */
@@ -276,13 +283,17 @@ static int read_kv(const struct phi_gguf *g, struct phi_cursor *c, uint64_t inde
     if (status) return status;
     if (!phi_cursor_u32(c, &type)) return cut(g, err, "the value of key", index);
     phi_quote(quoted, kv->key.s, (size_t)kv->key.n);
-    if (type >= PHI_GGUF_N_TYPE) return bad(g, err, "key '%s': unknown value type %" PRIu32, quoted, type);
+    if (type >= PHI_GGUF_N_TYPE)
+        return bad(g, err, "key '%s': unknown value type %" PRIu32 ", must be 0 to %d", quoted, type,
+                   PHI_GGUF_N_TYPE - 1);
     kv->type = kv->element = (enum phi_gguf_type)type;
     kv->n = 1;
     if (type == PHI_GGUF_ARRAY) {
         if (!phi_cursor_u32(c, &type) || !phi_cursor_u64(c, &kv->n)) return cut(g, err, "the value of key", index);
         if (type == PHI_GGUF_ARRAY) return bad(g, err, "key '%s': nested arrays are not supported", quoted);
-        if (type >= PHI_GGUF_N_TYPE) return bad(g, err, "key '%s': unknown element type %" PRIu32, quoted, type);
+        if (type >= PHI_GGUF_N_TYPE)
+            return bad(g, err, "key '%s': unknown element type %" PRIu32 ", must be 0 to %d", quoted, type,
+                       PHI_GGUF_N_TYPE - 1);
         kv->element = (enum phi_gguf_type)type;
     }
     size_t size = phi_gguf_type_size(kv->element);
@@ -302,7 +313,6 @@ static int read_kv(const struct phi_gguf *g, struct phi_cursor *c, uint64_t inde
 
 static int read_kvs(struct phi_gguf *g, struct phi_cursor *c, phi_error *err) {
     uint64_t room = 0, n = g->n_kv;
-    char quoted[PHI_QUOTE_SIZE];
     for (uint64_t i = 0; i < n; i++) {
         void *table = g->kv;
         bool fits = grow(&table, i, &room, sizeof *g->kv);
@@ -314,10 +324,7 @@ static int read_kvs(struct phi_gguf *g, struct phi_cursor *c, phi_error *err) {
     g->kv_order = phi_alloc((size_t)n, sizeof *g->kv_order);
     if (!g->kv_order) return no_memory(g, err);
     sort(g, g->kv_order, (size_t)n, by_key);
-    size_t twin = find_twin(g, g->kv_order, (size_t)n, by_key);
-    if (twin == n) return PHI_OK;
-    struct phi_str key = g->kv[g->kv_order[twin]].key;
-    return bad(g, err, "key '%s' is there twice", phi_quote(quoted, key.s, (size_t)key.n));
+    return refuse_twins(g, g->kv_order, (size_t)n, "key", by_key, err);
 }
 
 /* Keys that GGUF itself gives a meaning to: where the tensors begin, and whether they are all in this file. */
@@ -417,22 +424,34 @@ static int fail_outside(const struct phi_gguf *g, const struct phi_gguf_tensor *
 
 /* Offsets -> places in the mapping. offset[i] belongs to tensor i. */
 static int place_tensors(struct phi_gguf *g, const uint64_t *offset, phi_error *err) {
-    uint64_t all = g->data_offset, last_end = 0;
+    uint64_t all = g->data_offset, last_end = g->data_offset;
     const struct phi_gguf_tensor *last = NULL;
     char quoted[PHI_QUOTE_SIZE];
     for (uint64_t i = 0; i < g->n_tensor; i++) {
         struct phi_gguf_tensor *t = &g->tensor[i];
         uint64_t padded, end;
         if (!phi_add_u64(g->data_offset, offset[i], &end) || !phi_add_u64(end, t->n_bytes, &end))
-            return bad(g, err, "tensor '%s': offset %" PRIu64 " overflows",
-                       phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i]);
+            return bad(g, err, "tensor '%s': offset %" PRIu64 " overflows, the file has %" PRIu64 " bytes",
+                       phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i], g->file.size);
         if (!phi_align_u64(t->n_bytes, g->alignment, &padded) || !phi_add_u64(all, padded, &all)) all = UINT64_MAX;
         if (end <= last_end) continue;
         last_end = end;
         last = t;
     }
     if (last_end > g->file.size) return fail_outside(g, last, last_end, all, err);
+    uint64_t behind = g->file.size - last_end;
+    g->trailing = behind < g->alignment ? 0 : behind; /* some writers pad the last tensor, too */
     for (uint64_t i = 0; i < g->n_tensor; i++) g->tensor[i].data = g->file.data + g->data_offset + offset[i];
+    return PHI_OK;
+}
+
+/* Between the table and the first tensor there are zeros. Else the header's counts are wrong, and every weight would be
+ * read from another's place. */
+static int check_padding(const struct phi_gguf *g, const uint8_t *at, phi_error *err) {
+    for (const uint8_t *data = g->file.data + g->data_offset; at < data; at++)
+        if (*at)
+            return bad(g, err, "header claims %" PRIu64 " tensors, but behind them byte %" PRIu64 " is %d, not padding; %s",
+                       g->n_tensor, (uint64_t)(at - g->file.data), *at, again);
     return PHI_OK;
 }
 
@@ -443,8 +462,9 @@ static int check_overlap(struct phi_gguf *g, phi_error *err) {
     for (uint64_t i = 0; i + 1 < g->n_tensor; i++) {
         const struct phi_gguf_tensor *a = &g->tensor[g->tensor_order[i]], *b = &g->tensor[g->tensor_order[i + 1]];
         if (a->n_bytes <= (uint64_t)(b->data - a->data)) continue;
-        return bad(g, err, "tensors '%s' and '%s' overlap", phi_quote(one, a->name.s, (size_t)a->name.n),
-                   phi_quote(two, b->name.s, (size_t)b->name.n));
+        return bad(g, err, "tensors '%s' and '%s' overlap: one ends at %" PRIu64 ", the other begins at %" PRIu64,
+                   phi_quote(one, a->name.s, (size_t)a->name.n), phi_quote(two, b->name.s, (size_t)b->name.n),
+                   (uint64_t)(a->data - g->file.data) + a->n_bytes, (uint64_t)(b->data - g->file.data));
     }
     for (uint64_t i = 0; i < g->n_tensor; i++) {
         const struct phi_gguf_tensor *t = &g->tensor[i];
@@ -472,7 +492,6 @@ static int read_table(struct phi_gguf *g, struct phi_cursor *c, uint64_t **offse
 
 static int read_tensors(struct phi_gguf *g, struct phi_cursor *c, phi_error *err) {
     size_t n = (size_t)g->n_tensor;
-    char quoted[PHI_QUOTE_SIZE];
     uint64_t *offset = NULL;
     int status = read_table(g, c, &offset, err);
     if (status) goto out;
@@ -480,6 +499,7 @@ static int read_tensors(struct phi_gguf *g, struct phi_cursor *c, phi_error *err
     if (!phi_align_u64(at, g->alignment, &g->data_offset) || (g->data_offset > g->file.size && !n))
         g->data_offset = g->file.size;
     if ((status = place_tensors(g, offset, err))) goto out;
+    if (n && (status = check_padding(g, c->at, err))) goto out;
     g->tensor_order = phi_alloc(n, sizeof *g->tensor_order);
     if (!g->tensor_order) {
         status = no_memory(g, err);
@@ -487,11 +507,7 @@ static int read_tensors(struct phi_gguf *g, struct phi_cursor *c, phi_error *err
     }
     if ((status = check_overlap(g, err))) goto out;
     sort(g, g->tensor_order, n, by_name);
-    size_t twin = find_twin(g, g->tensor_order, n, by_name);
-    if (twin != n) {
-        struct phi_str name = g->tensor[g->tensor_order[twin]].name;
-        status = bad(g, err, "tensor '%s' is there twice", phi_quote(quoted, name.s, (size_t)name.n));
-    }
+    status = refuse_twins(g, g->tensor_order, n, "tensor", by_name, err);
 out:
     phi_free(offset);
     return status;

@@ -42,6 +42,7 @@ struct phi_gguf {
     struct phi_gguf_kv *kv;
     struct phi_gguf_tensor *tensor;
     uint64_t tensor_bytes, n_params; /* sums over tensors */
+    uint64_t trailing;               /* bytes behind the last tensor, unless they only pad it */
     size_t *kv_order, *tensor_order; /* indices of kv and tensor, sorted by name: for the two find functions */
 };
 

@@ -40,7 +40,7 @@ static int find_member(struct phi_model *m, phi_error *err) {
             memcmp(m->architecture.s, members[i].architecture, m->architecture.n) == 0)
             m->member = &members[i];
     if (m->member) return 0;
-    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "general.architecture is '%s', expected 'phi3'",
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "general.architecture is '%s', expected 'phi3' or 'llama'",
                          phi_quote(quoted, m->architecture.s, m->architecture.n));
 }
 
@@ -95,15 +95,15 @@ static int read_attention(struct phi_model *m, phi_error *err) {
                              arch, m->n_head, m->n_head_kv);
     if ((e = get_int(m, "attention.key_length", 1, MAX_WIDTH, m->n_embd / m->n_head, &m->head_dim, err))) return e;
     if ((e = get_int(m, "attention.value_length", 1, MAX_WIDTH, m->head_dim, &value_dim, err))) return e;
-    if (m->head_dim < 1 || value_dim != m->head_dim || (int64_t)m->head_dim * m->n_head > MAX_WIDTH)
+    if (m->head_dim < 2 || value_dim != m->head_dim || (int64_t)m->head_dim * m->n_head > MAX_WIDTH)
         return phi_file_fail(path, err, PHI_MODEL,
                              "heads of %d keys and %d values, %d of them, do not fit %s.embedding_length %d",
                              m->head_dim, value_dim, m->n_head, arch, m->n_embd);
     if (m->n_embd % m->n_head && m->head_dim == m->n_embd / m->n_head)
         return phi_file_fail(path, err, PHI_MODEL, "%s.embedding_length %d is no multiple of attention.head_count %d",
                              arch, m->n_embd, m->n_head);
-    if ((e = get_int(m, "rope.dimension_count", 2, m->head_dim, m->head_dim, &m->n_rot, err))) return e;
-    if (m->n_rot % 2)
+    if ((e = get_int(m, "rope.dimension_count", 0, INT32_MAX, m->head_dim, &m->n_rot, err))) return e;
+    if (m->n_rot < 2 || m->n_rot > m->head_dim || m->n_rot % 2)
         return phi_file_fail(path, err, PHI_MODEL, "%s.rope.dimension_count %d: must be even, 2 to %d", arch,
                              m->n_rot, m->head_dim);
     return read_window(m, err);
@@ -270,7 +270,9 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     if (t && (e = bind_mat(m, name, t, m->n_vocab, m->n_embd, &m->head, err))) return e;
 
     /* The file must hold as many blocks as it says before memory is taken for them. */
-    if (!find(m, name, "blk.%d.attn_norm.weight", m->n_layer - 1)) return missing(m, name, err);
+    if (!find(m, name, "blk.%d.attn_norm.weight", m->n_layer - 1))
+        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s.block_count is %d, but tensor '%s' is missing",
+                             m->member->architecture, m->n_layer, name);
     if (find(m, name, "blk.%d.attn_norm.weight", m->n_layer))
         return phi_file_fail(m->gguf.file.path, err, PHI_MODEL, "%s.block_count is %d, but there is a tensor '%s'",
                              m->member->architecture, m->n_layer, name);
@@ -483,6 +485,7 @@ static void copy_str(char *to, size_t size, struct phi_str s) {
 void phi_model_get_info(const phi_model *m, struct phi_model_info *out) {
     *out = (struct phi_model_info){.file_bytes = m->gguf.file.size,
                                    .tensor_bytes = m->gguf.tensor_bytes,
+                                   .trailing_bytes = m->gguf.trailing,
                                    .n_params = m->gguf.n_params,
                                    .n_layer = m->n_layer,
                                    .n_embd = m->n_embd,

@@ -153,39 +153,41 @@ static bool index_specials(struct phi_tokenizer *t) {
     return true;
 }
 
-/* An id that the file may name: -1 if it does not. */
-static int read_id(const struct phi_gguf *g, const struct phi_tokenizer *t, const char *key, int32_t *id,
+/* The id that a key of the file names. */
+static int read_id(const struct phi_gguf *g, const struct phi_tokenizer *t, const struct phi_gguf_kv *kv, int32_t *id,
                    phi_error *err) {
-    uint64_t v;
-    int found = phi_gguf_get_u64(g, key, 0, UINT64_MAX, &v, err);
-    *id = -1;
-    if (found <= 0) return found;
-    if (v >= (uint64_t)t->n_vocab)
-        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %llu is outside the vocabulary (%d)", key,
-                             (unsigned long long)v, t->n_vocab);
+    char quote[PHI_QUOTE_SIZE];
+    const char *key = phi_quote(quote, kv->key.s, (size_t)kv->key.n);
+    if (!is_integer(kv->type))
+        return phi_file_fail(g->file.path, err, PHI_MODEL, "%s has the type %s, expected an integer", key,
+                             phi_gguf_type_name(kv->type));
+    int64_t v = integer_at(kv, 0);
     *id = (int32_t)v;
-    return PHI_OK;
+    if ((uint64_t)v < (uint64_t)t->n_vocab) return PHI_OK;
+    bool negative = v < 0 && kv->type != PHI_GGUF_U64;
+    return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %s%llu is outside the vocabulary (%d)", key,
+                         negative ? "-" : "", negative ? 0 - (unsigned long long)v : (unsigned long long)v, t->n_vocab);
 }
 
+/* Every key tokenizer.ggml.ROLE_token_id, also of roles that mean nothing here: no id outside the vocabulary is let in. */
 static int read_ids(struct phi_tokenizer *t, const struct phi_gguf *g, phi_error *err) {
-    static const struct {
-        const char *key;
-        bool stop;
-    } keys[] = {
-        {"tokenizer.ggml.eos_token_id", true},      {"tokenizer.ggml.eot_token_id", true},
-        {"tokenizer.ggml.eom_token_id", true},      {"tokenizer.ggml.unknown_token_id", false},
-        {"tokenizer.ggml.padding_token_id", false},
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        int32_t id;
-        int status = read_id(g, t, keys[i].key, &id, err);
+    static const char prefix[] = "tokenizer.ggml.", suffix[] = "_token_id", stops[][3] = {"eos", "eot", "eom"};
+    enum { N_PREFIX = sizeof prefix - 1, N_SUFFIX = sizeof suffix - 1 };
+    for (uint64_t i = 0; i < g->n_kv; i++) {
+        struct phi_str key = g->kv[i].key;
+        int32_t id = -1;
+        if (key.n < N_PREFIX + N_SUFFIX || memcmp(key.s, prefix, N_PREFIX) != 0 ||
+            memcmp(key.s + key.n - N_SUFFIX, suffix, N_SUFFIX) != 0)
+            continue;
+        int status = read_id(g, t, &g->kv[i], &id, err);
         if (status) return status;
-        if (id >= 0 && keys[i].stop) t->token[id].stop = true;
+        if (key.n != N_PREFIX + 3 + N_SUFFIX) continue;
+        if (memcmp(key.s + N_PREFIX, "bos", 3) == 0) t->bos = id;
+        for (size_t k = 0; k < sizeof stops / sizeof *stops; k++)
+            if (memcmp(key.s + N_PREFIX, stops[k], 3) == 0) t->token[id].stop = true;
     }
-    int status = read_id(g, t, "tokenizer.ggml.bos_token_id", &t->bos, err);
-    if (status) return status;
     t->add_bos = t->kind->add_bos;
-    status = phi_gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err);
+    int status = phi_gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err);
     return status < 0 ? status : PHI_OK;
 }
 
@@ -241,6 +243,7 @@ int phi_tokenizer_open(const struct phi_gguf *g, struct phi_tokenizer **out, phi
     if (!t) goto no_memory;
     t->kind = kind;
     t->n_vocab = (int)tokens->n;
+    t->bos = -1; /* unless the file names one */
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
     phi_index_choose_hash(t);
     t->token = phi_alloc((size_t)t->n_vocab + 1, sizeof *t->token);
