@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-enum { ROWS = 64, MOST_ROWS = PHI_FFN_CHUNK }; /* weight rows in a chunk; where memory is the limit */
+/* Weight rows in a chunk: a multiple of what levels keep in the cache at once; most of them where memory is the limit. */
+enum { ROWS = 96, MOST_ROWS = PHI_FFN_CHUNK };
 
 struct pass {
     struct phi_session *s;

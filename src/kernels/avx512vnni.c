@@ -24,13 +24,14 @@
 typedef __m512i vword, vpart, vint, vscale, vfix;
 typedef __m512 vfloat;
 
-enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_GROUP = 4, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_STARTS = 1 };
+enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_GROUP = 6, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB_NARROW = 0 };
 
 struct slab_format;
 struct slab_shape;
 struct slab_sums;
 static INLINE int word_bias(const struct slab_format *f);
 static INLINE int part_room(const struct slab_shape *f);
+static INLINE int part_starts(const struct slab_shape *f);
 static INLINE vword word_keep(vword v, const struct slab_format *f);
 static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias);
 static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f);
@@ -207,8 +208,8 @@ static INLINE __mmask16 first_lanes(int n) {
     return n >= 16 ? (__mmask16)0xffff : n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
 }
 
-static INLINE vfloat float_load(const float *y, int n) {
-    return _mm512_maskz_loadu_ps(first_lanes(n), y);
+static INLINE vfloat float_load(const float *y) {
+    return _mm512_loadu_ps(y);
 }
 
 static INLINE void float_store(float *y, vfloat v, int n) {
@@ -227,6 +228,11 @@ static INLINE int word_bias(const struct slab_format *f) {
 
 static INLINE int part_room(const struct slab_shape *f) {
     return f->sub / 4;
+}
+
+static INLINE int part_starts(const struct slab_shape *f) {
+    (void)f;
+    return 1;
 }
 
 static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias) {

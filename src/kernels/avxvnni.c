@@ -13,13 +13,14 @@
  * a bias, or the format's own, is corrected where the part starts: at -bias times the sum of q. */
 
 /* 2 x 3: fewer loads for each vpdpbusd than 1 x 4 (512 columns of Q4_0 1.3 times as fast) or 2 x 2. */
-enum { SLAB_TILE = 2, SLAB_GROUP = 8, SLAB_COLUMNS = 3, SLAB_PIECE = 1024, SLAB_STARTS = 1 };
+enum { SLAB_TILE = 2, SLAB_GROUP = 12, SLAB_COLUMNS = 3, SLAB_PIECE = 1024, SLAB_NARROW = 0 };
 
 struct slab_format;
 struct slab_shape;
 struct slab_sums;
 static INLINE int word_bias(const struct slab_format *f);
 static INLINE int part_room(const struct slab_shape *f);
+static INLINE int part_starts(const struct slab_shape *f);
 static INLINE vword word_keep(vword v, const struct slab_format *f);
 static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const struct slab_shape *f, int bias);
 
@@ -31,6 +32,10 @@ static INLINE vscale scale_of(vword v, int j) {
 static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f) {
     (void)f;
     return _mm256_dpbusd_avx_epi32(p, w, load_q(q));
+}
+
+static INLINE vpart part_start(int n) {
+    return _mm256_set1_epi32(n);
 }
 
 static INLINE vint part_add(vint s, vpart p) {
@@ -57,6 +62,11 @@ static INLINE int word_bias(const struct slab_format *f) {
 
 static INLINE int part_room(const struct slab_shape *f) {
     return f->sub / 4;
+}
+
+static INLINE int part_starts(const struct slab_shape *f) {
+    (void)f;
+    return 1;
 }
 
 static INLINE __m256i times(__m256i v, int n) {
