@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+void (*phi_file_watch)(const struct phi_file *f, bool mapped);
+
 int phi_file_vfail(const char *path, phi_error *err, int status, const char *fmt, va_list args) {
     enum { KEEP = 120 }; /* leaves room for a sentence with a quoted name in it */
     if (!err) return status;
@@ -105,6 +107,7 @@ static int take_file(const char *path, int fd, bool read, struct phi_file *out, 
     out->data = read ? read_all(fd, (size_t)size) : phi_pages_map(fd, (size_t)size);
     if (out->data) {
         out->size = size;
+        if (!read && phi_file_watch) phi_file_watch(out, true);
         return PHI_OK;
     }
     if (read && errno == ENOMEM)
@@ -136,6 +139,7 @@ int phi_file_load(const char *path, bool read, struct phi_file *out, phi_error *
 }
 
 void phi_file_close(struct phi_file *f) {
+    if (f->data && phi_file_watch) phi_file_watch(f, false);
     if (f->data) phi_pages_free((void *)(uintptr_t)f->data, (size_t)f->size);
     phi_free(f->path);
     memset(f, 0, sizeof *f);

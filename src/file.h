@@ -19,6 +19,10 @@ int phi_file_open(const char *path, struct phi_file *out, phi_error *err);
 int phi_file_load(const char *path, bool read, struct phi_file *out, phi_error *err);
 void phi_file_close(struct phi_file *f); /* a zeroed one is fine; leaves it zeroed */
 
+/* For a program that wants to explain SIGBUS, which a read of a mapped file raises when the file has been cut short meanwhile:
+ * called for each file that has been mapped (mapped true), and before it is unmapped, on the thread that does it. NULL: nobody. */
+extern void (*phi_file_watch)(const struct phi_file *f, bool mapped);
+
 /* As phi_fail(), with "PATH: " before the sentence. The path is shortened from the left where it would crowd out the sentence,
  * and control bytes in it become '?'. */
 int phi_file_fail(const char *path, phi_error *err, int status, const char *fmt, ...) PHI_PRINTF(4, 5);

@@ -45,10 +45,10 @@ int main(int argc, char **argv) {
     cli_seconds(); /* the clock begins */
     open_missing_descriptors();
     cli_signals_init();
+    cli_storage_init();
     int status = run(argc, argv);
     if (!cli_interrupted()) cli_events_error(status);
     int written = cli_flush();
-    cli_storage_check();
     cli_signals_obey();
     exit(status ? status : written);
 }

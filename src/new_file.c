@@ -51,12 +51,23 @@ int phi_new_file_open(const char *path, uint64_t n_bytes, struct phi_new_file *f
     return status;
 }
 
+/* The system could not read them: they are of a mapped file that was cut short. Read here, they raise the SIGBUS that says so. */
+static void read_each_page(const uint8_t *bytes, size_t n) {
+    enum { PAGE = 4096 };
+    for (size_t i = 0; i < n; i += PAGE) (void)((const volatile uint8_t *)bytes)[i];
+    (void)((const volatile uint8_t *)bytes)[n - 1];
+}
+
 int phi_new_file_add(struct phi_new_file *f, const void *bytes, size_t n, phi_error *err) {
     const uint8_t *at = bytes;
     uint64_t flushed = f->n / FLUSH_BYTES;
     while (n) {
         ssize_t done = phi_io_write(f->fd, at, n);
         if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && errno == EFAULT) {
+            read_each_page(at, n);
+            errno = EFAULT;
+        }
         if (done <= 0) return fail(f, "cannot be written", err);
         at += done;
         n -= (size_t)done;

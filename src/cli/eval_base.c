@@ -1,7 +1,7 @@
 /* llama.cpp's file of base logits: its layout is in eval.h. Reads it as hostile input, from a mapping, since it can
  * be larger than the memory; writes it chunk by chunk. */
 #include "eval.h"
-#include "../file.h"
+#include "storage.h"
 #include "../io.h"
 #include "../memory.h"
 #include "../score.h"
@@ -55,6 +55,11 @@ static int read_header(struct eval_base *b, uint64_t size, int n_vocab) {
     return CLI_OK;
 }
 
+static void watch(const struct eval_base *b, bool mapped) {
+    struct phi_file f = {b->data, b->n_mapped, (char *)(uintptr_t)b->path};
+    cli_storage_watch(&f, mapped);
+}
+
 int eval_base_open(struct eval_base *b, const char *path, int n_vocab) {
     struct stat st;
     *b = (struct eval_base){.path = path, .fd = -1};
@@ -65,6 +70,7 @@ int eval_base_open(struct eval_base *b, const char *path, int n_vocab) {
     phi_io_close(fd);
     if (!b->data) return refuse(path, fits ? "cannot be mapped into memory" : "no file of base logits");
     b->n_mapped = (uint64_t)st.st_size;
+    watch(b, true);
     int status = read_header(b, b->n_mapped, n_vocab);
     if (status) eval_base_close(b);
     return status;
@@ -152,7 +158,10 @@ int eval_base_abandon(struct eval_base *b) {
 }
 
 void eval_base_close(struct eval_base *b) {
-    if (b->data) phi_pages_free((void *)(uintptr_t)b->data, (size_t)b->n_mapped);
+    if (b->data) {
+        watch(b, false);
+        phi_pages_free((void *)(uintptr_t)b->data, (size_t)b->n_mapped);
+    }
     if (b->fd >= 0) phi_io_close(b->fd);
     phi_free(b->row);
     *b = (struct eval_base){.fd = -1};

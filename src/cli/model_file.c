@@ -4,7 +4,6 @@
 #include "model_file.h"
 #include "../memory.h"
 #include "sandbox.h"
-#include "storage.h"
 #include "tune.h"
 
 #include <limits.h>
@@ -119,9 +118,6 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     if (status) return cli_fail_with(status, &err);
     if ((o->load_mode == CLI_LOAD_MLOCK || o->load_mode == CLI_LOAD_MMAP_MLOCK) && phi_model_lock(*model, &err))
         cli_warn("%s", err.text);
-    size_t n_mapped;
-    const void *mapped = phi_model_mapping(*model, &n_mapped);
-    cli_storage_watch(file->path, mapped, n_mapped);
     phi_model_get_info(*model, &info);
     if (o->check_tensors && (status = phi_model_verify(*model, &err))) {
         phi_model_close(*model);

@@ -2,7 +2,6 @@
  * quantize.c of the library. */
 #include "commands.h"
 #include "maker.h"
-#include "storage.h"
 #include "../cores.h"
 #include "../quantize.h"
 
@@ -140,7 +139,6 @@ int cli_quantize(const struct cli_options *o) {
     if (!status && !o->dry_run) status = cli_maker_check(o, o->word[0], o->word[1]);
     if (status) return status;
     status = phi_gguf_open(o->word[0], &in, &err);
-    if (!status) cli_storage_watch(o->word[0], in.file.data, (size_t)in.file.size);
     if (!status && o->imatrix) status = phi_imatrix_open(o->imatrix, &imatrix, &err);
     if (status) {
         phi_gguf_close(&in);

@@ -2,6 +2,7 @@
  * the commands'. */
 #include "saved.h"
 #include "model_file.h"
+#include "storage.h"
 #include "../io.h"
 #include "../memory.h"
 
@@ -133,6 +134,7 @@ void cli_saved_load(struct cli_saved *s, size_t n, phi_progress_fn *progress, vo
 int cli_saved_write(struct cli_saved *s, const int32_t *ids, size_t n_id, const void *extra, size_t n_extra) {
     phi_error err = {""};
     if (!s->file || s->read_only) return CLI_OK;
+    cli_storage_check();
     int status = phi_session_file_save(s->file, ids, n_id, extra, n_extra, &err);
     return status ? cli_fail_with(status, &err) : CLI_OK;
 }

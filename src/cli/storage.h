@@ -1,16 +1,20 @@
-/* The model's file lies on storage that may go away while it is mapped. */
+/* Model files, and what else is mapped, lie on storage that may go away while the program runs. */
 #ifndef PHI_CLI_STORAGE_H
 #define PHI_CLI_STORAGE_H
 
 #include "cli.h"
+#include "../file.h"
 
-/* From now on a read of the model's bytes that fails (SIGBUS: the file was cut short, its storage removed) ends the
- * program with an error line and CLI_MODEL instead of a bare "Bus error"; what was to be done
- * before such an end (signals) is done, and the terminal gets back the modes that it has now. One model at a time. */
-void cli_storage_watch(const char *path, const void *mapping, size_t n_bytes);
+/* From now on a read of a mapped file that fails (SIGBUS: the file was cut short, its storage removed) ends the program with an
+ * error line and CLI_MODEL instead of a bare "Bus error"; what was to be done before such an end (signals) is done, and the
+ * terminal gets back the modes that it has now. */
+void cli_storage_init(void);
 
-/* A warning if the file was written to since: its bytes changed under the computation, which nothing else tells. For
- * the end of the program; nothing without a model. */
-void cli_storage_check(void);
+/* As phi_file_watch (file.h), which it is, for a file that is mapped in another way: the path lives as long as the mapping. When it
+ * goes, a warning tells if the file was written to since it came: its bytes changed under the computation, which nothing else
+ * tells. One thread at a time. */
+void cli_storage_watch(const struct phi_file *f, bool mapped);
+
+void cli_storage_check(void); /* that warning now, for every file that is mapped: each is told of once */
 
 #endif
