@@ -12,11 +12,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-enum { MAX_PIECE = 1 << 16 }; /* bytes of one token; the tokenizer allows no more */
-
-/* Hand a token's bytes out as whole characters, in pieces of a bounded buffer. */
-static int hand_out(const phi_model *m, struct phi_utf8 *held, int32_t id, phi_token_fn *token, void *user) {
-    char ready[MAX_PIECE + 4];
+/* Hand a token's bytes out as whole characters. ready: PHI_SAMPLER_SCRATCH bytes; the tokenizer allows no longer tokens. */
+static int hand_out(const phi_model *m, struct phi_utf8 *held, int32_t id, char *ready, phi_token_fn *token, void *user) {
     size_t n;
     const char *bytes = phi_token_bytes(m, id, false, &n);
     n = phi_utf8_feed(held, bytes, n, ready);
@@ -74,7 +71,7 @@ static int sample_tokens(phi_session *s, const phi_model *m, phi_sampler *sample
             break;
         }
         r->n_generated++;
-        if (hand_out(m, &held, id, token, user)) {
+        if (hand_out(m, &held, id, phi_sampler_scratch(sampler), token, user)) {
             r->reason = PHI_STOP_INTERRUPT;
             break;
         }

@@ -38,7 +38,7 @@ struct phi_sampler {
     uint64_t state[4];     /* of the generator */
     uint64_t *key;         /* [n_vocab] candidates: key_of() */
     uint64_t *spare;       /* [n_vocab] for sorting */
-    double *weight;        /* [n_vocab] of the candidates, the first one's is 1 */
+    double *weight;        /* [n_vocab] of the candidates, the first one's is 1; between calls phi_sampler_scratch() */
     int32_t *window;       /* [repeat_last_n] the last tokens, a ring; NULL when there is no penalty */
     int n_window, at;      /* tokens in it, where the next one goes */
     struct change *change; /* [n_vocab]; NULL: no logit is changed, as `changed` */
@@ -142,7 +142,8 @@ static int open_parts(phi_sampler *s, phi_error *err) {
     for (int i = 0; i < 4; i++) s->state[i] = splitmix64(&seed);
     s->key = phi_alloc((size_t)s->n_vocab, sizeof *s->key);
     s->spare = phi_alloc((size_t)s->n_vocab, sizeof *s->spare);
-    s->weight = phi_alloc((size_t)s->n_vocab, sizeof *s->weight);
+    size_t n = (size_t)s->n_vocab, least = PHI_SAMPLER_SCRATCH / sizeof *s->weight + 1;
+    s->weight = phi_alloc(n < least ? least : n, sizeof *s->weight);
     if (!s->key || !s->spare || !s->weight) return short_of_memory(s, err);
     int status = PHI_OK;
     if (has_penalty(o)) {
@@ -194,6 +195,10 @@ int phi_sampler_forbid(phi_sampler *s, int32_t id, phi_error *err) {
 
 struct phi_grammar_state *phi_sampler_grammar(phi_sampler *s) {
     return s->grammar;
+}
+
+char *phi_sampler_scratch(phi_sampler *s) {
+    return (char *)s->weight;
 }
 
 void phi_sampler_close(phi_sampler *s) {

@@ -14,6 +14,11 @@ int phi_sampler_forbid(phi_sampler *sampler, int32_t id, phi_error *err);
 /* Where its answer is in the grammar of its options; NULL: it has none. Owned by the sampler. */
 struct phi_grammar_state *phi_sampler_grammar(phi_sampler *sampler);
 
+/* Memory for the caller's use until the sampler is called again: a token's bytes, 64 KiB at most, and 4 held back before it. Owned by
+ * the sampler, so that no thread needs a large stack. */
+enum { PHI_SAMPLER_SCRATCH = (1 << 16) + 4 };
+char *phi_sampler_scratch(phi_sampler *sampler);
+
 /* What a sampler has gathered since it was opened, as bytes that a later process can go on from: the tokens that
  * follow are those that would have followed. Options are not part of it. Writes at most cap bytes to out and returns
  * how many the state has, which may be more than cap (then nothing was written). Little-endian, packed:
