@@ -34,6 +34,29 @@ events_are "$load" '{"event":"prefill","turn":1,"done":11,"total":11}' \
     '{"event":"token","turn":1,"i":2,"id":1197,"bytes":[32,108,111,118,101,108,121],"logprob":P,"ms":T,"text":" "}' \
     '{"event":"done","turn":1,"reason":"stop","n_prompt":11,"n_gen":3,'"$end"
 
+# A resumed text: what the file held back stands before the next token, or in "done"; the texts of all parts are the text.
+texts() { sed -n -e 's/^.*"text":"\(.*\)"}$/\1/p' "$dir/out" | tr -d '\n'; }
+joined() { # OPTIONS.. of the second part: the texts of both parts are those of one without --session
+    what="parts with $*"
+    rm -f "$dir/s"
+    run 0 -q -p 'Once upon' -n 4 --json --temp 0 -r "$held" --session "$dir/s"
+    texts > "$dir/parts"
+    run 0 -q --json --temp 0 --session "$dir/s" "$@"
+    texts >> "$dir/parts"
+    if cmp -s "$dir/whole" "$dir/parts"; then pass; else fail "'$(cat "$dir/parts")' is not '$(cat "$dir/whole")'"; fi
+}
+run 0 -q -p 'Once upon' -n 4 --json --temp 0
+held="$(texts | tail -c 3)zz" # the text may begin with its end
+run 0 -q -p 'Once upon' -n 7 --json --temp 0; texts > "$dir/whole"
+joined -n 3 -r "$held"
+joined -n 3
+joined -n 3 -r another
+run 0 -q -p 'Once upon' -n 4 --json --temp 0; texts > "$dir/whole"
+joined -n 0; out_has '"n_gen":0,'; out_has ',"text":"'
+joined -n 0 -p ' again'; out_has ',"text":"'
+run 0 -q -st --json --temp 0 -s 1 --special -p 'What is 8 * 10?'
+if tail -n 1 "$dir/out" | grep -q '"reason":"eos".*,"text":"<|end|>"}$'; then pass; else fail "no text of the stop token"; fi
+
 # Failures: the last event and the error line; usage errors have only the line.
 run 5 -q -p 'Once upon a time' -c 3 --json; err_has 'the prompt has 5 tokens'
 events_are '{"event":"error","code":5,"message":"the prompt has 5 tokens, the context holds 3; use -c 5 or more (at most 1024)"}'

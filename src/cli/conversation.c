@@ -271,7 +271,8 @@ static int answer(struct cli_conversation *c) {
     cli_events_begin(c->n_turn);
     if (!status) status = generate(c, &a, sampler, past);
     c->last.failed = status != CLI_OK;
-    cli_events_done(&c->last);
+    int told = cli_events_done(&c->last);
+    if (!status) status = told;
     if (a.stream.stop.found) take_back_stop_text(c, a.stream.stop.n_dropped);
     cli_stream_close(&a.stream);
     phi_sampler_close(sampler);
@@ -298,7 +299,7 @@ int cli_conversation_say(struct cli_conversation *c, const char *text, size_t n)
     if (status) {
         struct cli_statistics none = {.result.reason = PHI_STOP_CONTEXT, .failed = !c->ended};
         cli_events_begin(c->n_turn + 1);
-        cli_events_done(&none);
+        (void)cli_events_done(&none);
         return status;
     }
     turn.message.bytes = phi_alloc(n + 1, 1);

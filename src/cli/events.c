@@ -1,6 +1,7 @@
 /* Events of --json. Owns the state of the answer that is being told: which turn, which token, whether a line is still open. */
 #include "events.h"
 #include "../json.h"
+#include "../memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,6 +12,9 @@ static struct {
     size_t turn; /* 0: no chat */
     size_t i;    /* the next token's number in its answer */
     double last; /* when the token before came, or the prompt was done */
+    char *early; /* [n_early] text that came while no token's line was open */
+    size_t n_early;
+    bool lost; /* some of it: there was no memory */
 } e;
 
 void cli_events_set(bool on) {
@@ -33,6 +37,13 @@ void cli_events_string(const char *text, size_t n) {
         }
         cli_put(out, length);
     }
+}
+
+static void put_early(void) {
+    cli_events_string(e.early, e.n_early);
+    phi_free(e.early);
+    e.early = NULL;
+    e.n_early = 0;
 }
 
 static void put_turn(void) {
@@ -101,12 +112,20 @@ void cli_events_token(const phi_model *model, int32_t id, const float *logits) {
         if (isfinite(p)) cli_putf(",\"logprob\":%.6f", p); /* JSON has no infinity */
     }
     cli_putf(",\"ms\":%.1f,\"text\":\"", 1e3 * (now - e.last));
+    put_early();
     e.last = now;
     e.open = true;
 }
 
 void cli_events_text(const char *bytes, size_t n) {
     if (e.on && e.open) cli_events_string(bytes, n);
+    if (!e.on || e.open || e.lost) return;
+    char *more = phi_realloc(e.early, e.n_early + n, 1);
+    e.lost = !more;
+    if (!more) return;
+    memcpy(more + e.n_early, bytes, n);
+    e.early = more;
+    e.n_early += n;
 }
 
 void cli_events_end_token(void) {
@@ -116,16 +135,22 @@ void cli_events_end_token(void) {
     end_line();
 }
 
-void cli_events_done(const struct cli_statistics *s) {
+int cli_events_done(const struct cli_statistics *s) {
     const struct phi_generate_result *r = &s->result;
-    if (!e.on) return;
+    if (!e.on) return CLI_OK;
     cli_events_end_token();
     cli_putf("{\"event\":\"done\"");
     put_turn();
     cli_putf(",\"reason\":\"%s\",\"n_prompt\":%zu,\"n_gen\":%zu,\"ttft_ms\":%.1f,\"gen_ms\":%.1f,\"peak_rss\":%.0f",
              cli_stop_reason(s), r->n_prompt, r->n_generated, 1e3 * r->first_token_seconds, 1e3 * r->generate_seconds,
              cli_memory_used().peak_mib * 1048576);
+    if (e.n_early) {
+        cli_putf(",\"text\":\"");
+        put_early();
+        cli_put("\"", 1);
+    }
     end_line();
+    return e.lost ? cli_fail(CLI_MEMORY, "not enough memory for text that was held back") : CLI_OK;
 }
 
 void cli_events_error(int code) {

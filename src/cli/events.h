@@ -8,7 +8,8 @@
  *
  * In a chat every event but load and error has "turn", from 1 on. bytes: of the token, exactly. text: what became ready to be shown
  * with it, so that all texts of an answer together are the answer. A token whose bytes are not shown yet (half a character, the
- * beginning of a stop text) has its event together with the next one's, or at the end. */
+ * beginning of a stop text) has its event together with the next one's, or at the end. Text that no token of this process brings, held
+ * back in a session file or of the stop token (--special), stands before that of the next token; "done" has a "text" if none comes. */
 #ifndef PHI_CLI_EVENTS_H
 #define PHI_CLI_EVENTS_H
 
@@ -30,7 +31,7 @@ void cli_events_prefill(size_t done, size_t total);
 void cli_events_token(const phi_model *model, int32_t id, const float *logits);
 void cli_events_text(const char *bytes, size_t n);
 void cli_events_end_token(void);
-void cli_events_done(const struct cli_statistics *s);
+int cli_events_done(const struct cli_statistics *s); /* CLI_OK; CLI_MEMORY with the error line printed: text is missing */
 /* The last event of a program that fails with this code, with the last error line; usage errors have none. */
 void cli_events_error(int code);
 

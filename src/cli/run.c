@@ -210,7 +210,8 @@ static int answer(struct answer *a, const phi_model *model, const struct cli_pro
     if (!keeps_back(a, s)) cli_stream_finish(&a->stream, s->result.stop_id);
     if (cli_output_is_terminal()) cli_stream_end_line(&a->stream);
     s->failed = status != CLI_OK;
-    cli_events_done(s);
+    int told = cli_events_done(s);
+    if (!status) status = told;
     s->n_past = phi_session_n_past(a->session);
     cli_flush();
     status = save(a, s, status);
