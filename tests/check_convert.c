@@ -2,105 +2,12 @@
  * type; configurations of all ages; both kinds of tokenizers; and damage: every header is hostile. */
 #include "../src/convert.h"
 #include "../src/memory.h"
-#include "gguf_writer.h"
+#include "hf_folder.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>
 
-enum { H = 64, FF = 96, LAYERS = 2, HEADS = 2, VOCAB = 300 };
-
-static char folder[256], path_out[300];
-
-static void put_file(const char *name, const void *bytes, size_t n) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    gguf_write_file(path, bytes, n);
-}
-
-static void put_text(const char *name, const char *text) {
-    put_file(name, text, strlen(text));
-}
-
-static void remove_file(const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    unlink(path);
-}
-
-/* ---- The folder ---- */
-
-static const char config[] =
-    "{\"architectures\": [\"Phi3ForCausalLM\"], \"hidden_size\": 64, \"intermediate_size\": 96, \"num_hidden_layers\": 2,"
-    " \"num_attention_heads\": 2, \"num_key_value_heads\": 1, \"vocab_size\": 300, \"max_position_embeddings\": 128,"
-    " \"original_max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, \"sliding_window\": null,"
-    " \"bos_token_id\": 1, \"eos_token_id\": [259, 260], \"pad_token_id\": 259, %s}";
-
-static void put_config(const char *rest) {
-    char text[4096];
-    snprintf(text, sizeof text, config, rest);
-    put_text("config.json", text);
-}
-
-struct entry {
-    char name[64];
-    int rows, cols; /* rows 0: a vector */
-};
-
-static int list_tensors(struct entry e[32]) {
-    static const struct {
-        const char *name;
-        int rows, cols;
-    } layer[] = {{"input_layernorm", 0, H},      {"self_attn.qkv_proj", 128, H},
-                                         {"self_attn.o_proj", H, H},     {"post_attention_layernorm", 0, H},
-                                         {"mlp.gate_up_proj", 192, H},   {"mlp.down_proj", H, FF}};
-    int n = 0;
-    e[n++] = (struct entry){"model.embed_tokens.weight", VOCAB, H};
-    for (int i = 0; i < LAYERS; i++)
-        for (int k = 0; k < 6; k++) {
-            e[n] = (struct entry){"", layer[k].rows, layer[k].cols};
-            snprintf(e[n++].name, 64, "model.layers.%d.%s.weight", i, layer[k].name);
-        }
-    e[n++] = (struct entry){"model.norm.weight", 0, H};
-    e[n++] = (struct entry){"lm_head.weight", VOCAB, H};
-    return n;
-}
-
-/* The tensors first..last-1 as one file; type: of quant.h's plain ones. */
-static struct gguf_bytes shard(const struct entry *e, int first, int last, const struct phi_type *type) {
-    struct gguf_bytes head = {0}, data = {0}, file = {0};
-    unsigned long long random = 5;
-    gguf_append(&head, "{\"__metadata__\":{\"format\":\"pt\"}", 31);
-    for (int i = first; i < last; i++) {
-        char text[256];
-        size_t n = (size_t)(e[i].rows ? e[i].rows : 1) * (size_t)e[i].cols, begin = data.n;
-        random = (unsigned long long)i * 77 + 5;
-        for (size_t k = 0; k < n; k++) {
-            uint8_t w[4];
-            float v = (float)((double)(check_random(&random) >> 11) * 0x1p-52 - 1) * 0.2f + (e[i].rows ? 0.0f : 1.0f), one = 1;
-            phi_type_encode_row(type, &v, &one, w, 1);
-            gguf_append(&data, w, (size_t)type->bytes);
-        }
-        int length = e[i].rows ? snprintf(text, sizeof text, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%d,%d],\"data_offsets\":[%zu,%zu]}",
-                                          e[i].name, type->name, e[i].rows, e[i].cols, begin, data.n)
-                               : snprintf(text, sizeof text, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%d],\"data_offsets\":[%zu,%zu]}",
-                                          e[i].name, type->name, e[i].cols, begin, data.n);
-        gguf_append(&head, text, (size_t)length);
-    }
-    gguf_append(&head, "}", 1);
-    gguf_number(&file, head.n, 8);
-    gguf_append(&file, head.p, head.n);
-    gguf_append(&file, data.p, data.n);
-    free(head.p);
-    free(data.p);
-    return file;
-}
-
-static void put_weights(const struct phi_type *type) {
-    struct entry e[32];
-    struct gguf_bytes b = shard(e, 0, list_tensors(e), type);
-    put_file("model.safetensors", b.p, b.n);
-    free(b.p);
-}
+static char path_out[300];
 
 /* ---- Converting ---- */
 
@@ -114,7 +21,7 @@ static int convert(const struct phi_type *type, int n_thread, struct gguf_bytes 
     struct phi_convert c;
     struct phi_convert_calls calls = {take, NULL, out};
     out->n = 0;
-    int status = phi_convert_open(folder, type, &c, err);
+    int status = phi_convert_open(hf_folder, type, &c, err);
     if (!status) status = phi_convert_write(&c, n_thread, &calls, n_changed, err);
     if (!status) CHECK(out->n == c.file_bytes, "%zu bytes, planned %" PRIu64, out->n, c.file_bytes);
     phi_convert_close(&c);
@@ -139,26 +46,26 @@ static struct phi_gguf open_result(const struct phi_type *type, uint64_t *n_chan
 /* Every type into every type: bits kept, or the values of the encoder; vectors in F32. */
 static void check_types(void) {
     static const enum phi_type_index from[] = {PHI_F32, PHI_F16, PHI_BF16}, to[] = {PHI_N_TYPE, PHI_F32, PHI_BF16, PHI_F16, PHI_Q8_0};
-    put_config("\"tie_word_embeddings\": false");
+    hf_put_config("\"tie_word_embeddings\": false");
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 5; b++) {
             const struct phi_type *source = &phi_types[from[a]], *target = to[b] == PHI_N_TYPE ? NULL : &phi_types[to[b]];
             uint64_t changed = 0;
-            put_weights(source);
+            hf_put_weights(source);
             struct phi_gguf g = open_result(target, &changed);
             const struct phi_gguf_tensor *down = phi_gguf_find_tensor(&g, "blk.1.ffn_down.weight"), *norm = phi_gguf_find_tensor(&g, "output_norm.weight");
             CHECK(g.n_tensor == 15 && down && norm, "%" PRIu64 " tensors", g.n_tensor);
             if (down && norm) {
-                struct entry e[32];
-                struct gguf_bytes w = shard(e, 12, list_tensors(e) - 2, source); /* the last of the layers: ffn_down alone */
-                float x[FF], y[FF];
-                phi_type_decode_row(source, w.p + w.n - (size_t)(H * FF * source->bytes), x, FF);
-                phi_type_decode_row(down->type, down->data, y, FF);
+                struct hf_entry e[32];
+                struct gguf_bytes w = hf_shard(e, 12, hf_list_tensors(e) - 2, source); /* the last of the layers: ffn_down alone */
+                float x[HF_FF], y[HF_FF];
+                phi_type_decode_row(source, w.p + w.n - (size_t)(HF_EMBD * HF_FF * source->bytes), x, HF_FF);
+                phi_type_decode_row(down->type, down->data, y, HF_FF);
                 double most = down->type == source || down->type->index == PHI_F32 ? 0 : down->type->index == PHI_F16 ? 1e-4 : 2e-3;
-                for (int i = 0; i < FF; i++)
+                for (int i = 0; i < HF_FF; i++)
                     CHECK(fabs((double)x[i] - y[i]) <= most, "%s to %s: %g became %g", source->name, down->type->name, (double)x[i], (double)y[i]);
                 CHECK(down->type == (target ? target : source) && norm->type->index == PHI_F32, "%s", down->type->name);
-                CHECK(down->dim[0] == FF && down->dim[1] == H, "%" PRIu64, down->dim[0]);
+                CHECK(down->dim[0] == HF_FF && down->dim[1] == HF_EMBD, "%" PRIu64, down->dim[0]);
                 CHECK((changed > 0) == (target && target->index == PHI_F16 && source->index != PHI_F16), "%" PRIu64 " changed", changed);
                 free(w.p);
             }
@@ -168,17 +75,14 @@ static void check_types(void) {
 
 static void check_shards(void) {
     struct gguf_bytes one = {0}, many = {0};
-    struct entry e[32];
+    struct hf_entry e[32];
     phi_error err = {""};
     uint64_t changed;
-    int n = list_tensors(e);
-    put_weights(&phi_types[PHI_BF16]);
+    hf_list_tensors(e);
+    hf_put_weights(&phi_types[PHI_BF16]);
     CHECK(convert(NULL, 1, &one, &changed, &err) == 0, "%s", err.text);
-    remove_file("model.safetensors");
-    struct gguf_bytes a = shard(e, 0, 6, &phi_types[PHI_BF16]), b = shard(e, 6, n, &phi_types[PHI_BF16]);
-    put_file("a.safetensors", a.p, a.n);
-    put_file("b.safetensors", b.p, b.n);
-    put_text("model.safetensors.index.json", "{\"weight_map\": {\"x\": \"b.safetensors\", \"y\": \"a.safetensors\", \"z\": \"b.safetensors\"}}");
+    hf_remove_file("model.safetensors");
+    hf_put_shards(&phi_types[PHI_BF16]);
     CHECK(convert(NULL, 4, &many, &changed, &err) == 0, "%s", err.text);
     CHECK(one.n == many.n && memcmp(one.p, many.p, one.n) == 0, "one file and two shards differ");
     static const struct {
@@ -191,17 +95,17 @@ static void check_shards(void) {
                {"{\"weight_map\": {\"x\": \"a.safetensors\"}}", "is missing"},
                {"{", "expected"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        put_text("model.safetensors.index.json", bad[i].index);
+        hf_put_text("model.safetensors.index.json", bad[i].index);
         CHECK(convert(NULL, 1, &many, &changed, &err) == PHI_MODEL && strstr(err.text, bad[i].says), "%s: %s", bad[i].index, err.text);
     }
-    put_file("b.safetensors", a.p, a.n);
-    put_text("model.safetensors.index.json", "{\"weight_map\": {\"x\": \"b.safetensors\", \"y\": \"a.safetensors\"}}");
+    struct gguf_bytes a = hf_shard(e, 0, 6, &phi_types[PHI_BF16]);
+    hf_put_file("b.safetensors", a.p, a.n);
+    hf_put_text("model.safetensors.index.json", "{\"weight_map\": {\"x\": \"b.safetensors\", \"y\": \"a.safetensors\"}}");
     CHECK(convert(NULL, 1, &many, &changed, &err) == PHI_MODEL && strstr(err.text, "another shard"), "%s", err.text);
-    remove_file("model.safetensors.index.json");
-    remove_file("a.safetensors");
-    remove_file("b.safetensors");
+    hf_remove_file("model.safetensors.index.json");
+    hf_remove_file("a.safetensors");
+    hf_remove_file("b.safetensors");
     free(a.p);
-    free(b.p);
     free(one.p);
     free(many.p);
 }
@@ -211,7 +115,7 @@ static void check_shards(void) {
 static int try(const void *bytes, size_t n, phi_error *err) {
     static struct gguf_bytes out;
     uint64_t changed;
-    put_file("model.safetensors", bytes, n);
+    hf_put_file("model.safetensors", bytes, n);
     return convert(NULL, 1, &out, &changed, err);
 }
 
@@ -228,9 +132,9 @@ static void check_replaced(const struct gguf_bytes *file, const char *what, cons
 }
 
 static void check_damage(void) {
-    struct entry e[32];
+    struct hf_entry e[32];
     phi_error err = {""};
-    struct gguf_bytes file = shard(e, 0, list_tensors(e), &phi_types[PHI_BF16]);
+    struct gguf_bytes file = hf_shard(e, 0, hf_list_tensors(e), &phi_types[PHI_BF16]);
     CHECK(try(file.p, file.n, &err) == 0, "%s", err.text);
     static const struct {
         const char *what, *with, *says;
@@ -290,10 +194,10 @@ static void check_configs(void) {
                 {"\"rope_scaling\": {\"type\": \"yarn\", %s}", 1.0693147180559945},
                 {"\"rope_parameters\": {\"rope_type\": \"longrope\", \"rope_theta\": 500.0, \"attention_factor\": 1.25, %s}", 1.25},
                 {"\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 1.0}", 0}};
-    put_weights(&phi_types[PHI_F16]);
+    hf_put_weights(&phi_types[PHI_F16]);
     for (size_t i = 0; i < sizeof ages / sizeof *ages; i++) {
         snprintf(text, sizeof text, ages[i].rest, factors);
-        put_config(text);
+        hf_put_config(text);
         struct phi_gguf g = open_result(NULL, &changed);
         int found = phi_gguf_get_f64(&g, "phi3.rope.scaling.attn_factor", 0, 9, &v, &err);
         CHECK(found == (ages[i].scale > 0) && (!found || fabs(v - ages[i].scale) < 1e-6), "%s: %d, %.9f", text, found, v);
@@ -312,21 +216,21 @@ static void check_configs(void) {
                {"\"rms_norm_eps\": 2", "given twice"}};
     struct gguf_bytes out = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        put_config(bad[i].rest);
+        hf_put_config(bad[i].rest);
         int status = convert(NULL, 1, &out, &changed, &err);
         CHECK(status == PHI_MODEL && (i == 6 || strstr(err.text, bad[i].says)), "%s: %s", bad[i].rest, err.text);
     }
-    put_text("config.json", "{\"architectures\": [\"LlamaForCausalLM\"]}");
+    hf_put_text("config.json", "{\"architectures\": [\"LlamaForCausalLM\"]}");
     CHECK(convert(NULL, 1, &out, &changed, &err) == PHI_MODEL && strstr(err.text, "'LlamaForCausalLM'"), "%s", err.text);
-    put_text("config.json", "[]");
+    hf_put_text("config.json", "[]");
     CHECK(convert(NULL, 1, &out, &changed, &err) == PHI_MODEL, "%s", err.text);
-    remove_file("config.json");
+    hf_remove_file("config.json");
     CHECK(convert(NULL, 1, &out, &changed, &err) == PHI_MODEL && strstr(err.text, "config.json"), "%s", err.text);
-    put_config("\"tie_word_embeddings\": true"); /* lm_head is there, and is not needed */
+    hf_put_config("\"tie_word_embeddings\": true"); /* lm_head is there, and is not needed */
     struct phi_gguf g = open_result(NULL, &changed);
     CHECK(!phi_gguf_find_tensor(&g, "output.weight"), "a tied model has an output matrix");
     phi_gguf_close(&g);
-    put_config("\"tie_word_embeddings\": false");
+    hf_put_config("\"tie_word_embeddings\": false");
     free(out.p);
 }
 
@@ -390,13 +294,13 @@ static void check_sentencepiece(void) {
     struct gguf_bytes b = make_sentencepiece(), out = {0};
     uint64_t changed;
     phi_error err = {""};
-    put_file("tokenizer.model", b.p, b.n);
-    put_text("tokenizer_config.json", "{\"add_bos_token\": false, \"eos_token\": \"<|end|>\", \"chat_template\": \"{{ x }}\","
+    hf_put_file("tokenizer.model", b.p, b.n);
+    hf_put_text("tokenizer_config.json", "{\"add_bos_token\": false, \"eos_token\": \"<|end|>\", \"chat_template\": \"{{ x }}\","
                                       " \"added_tokens_decoder\": {\"0\": {\"content\": \"<unk>\", \"special\": true},"
                                       " \"290\": {\"content\": \"<|end|>\", \"special\": true},"
                                       " \"291\": {\"content\": \"<|x|>\", \"special\": false}, \"999\": {\"content\": \"far\"}}}");
-    put_text("generation_config.json", "{\"eos_token_id\": [259, 290]}");
-    put_text("added_tokens.json", "{\"<|y|>\": 292}");
+    hf_put_text("generation_config.json", "{\"eos_token_id\": [259, 290]}");
+    hf_put_text("added_tokens.json", "{\"<|y|>\": 292}");
     struct phi_gguf g = open_result(NULL, &changed);
     CHECK(token_is(&g, 0, "<unk>", 2) && token_is(&g, 1, "<s>", 3) && token_is(&g, 3, "<0x00>", 6), "first tokens");
     CHECK(token_is(&g, 269, "\xe2\x96\x81p269", 1) && score(&g, 269) == -134.5f, "score %g", (double)score(&g, 269));
@@ -409,7 +313,7 @@ static void check_sentencepiece(void) {
     CHECK(phi_gguf_get_str(&g, "tokenizer.chat_template", &template, &err) == 1 && template.n == 7, "template");
     phi_gguf_close(&g);
     for (size_t n = 0; n < b.n; n += n < 200 ? 1 : 61) { /* a cut between pieces is a shorter vocabulary; the rest is refused */
-        put_file("tokenizer.model", b.p, n);
+        hf_put_file("tokenizer.model", b.p, n);
         int status = convert(NULL, 1, &out, &changed, &err);
         CHECK(status == 0 || status == PHI_MODEL, "cut at %zu: %d", n, status);
     }
@@ -418,15 +322,15 @@ static void check_sentencepiece(void) {
         size_t at = check_random(&random) % b.n;
         uint8_t old = b.p[at];
         b.p[at] = (uint8_t)check_random(&random);
-        put_file("tokenizer.model", b.p, b.n);
+        hf_put_file("tokenizer.model", b.p, b.n);
         int status = convert(NULL, 1, &out, &changed, &err);
         CHECK(status == 0 || status == PHI_MODEL || status == PHI_MEMORY, "byte %zu: %d", at, status);
         b.p[at] = old;
     }
-    remove_file("tokenizer.model");
-    remove_file("added_tokens.json");
-    remove_file("generation_config.json");
-    remove_file("tokenizer_config.json");
+    hf_remove_file("tokenizer.model");
+    hf_remove_file("added_tokens.json");
+    hf_remove_file("generation_config.json");
+    hf_remove_file("tokenizer_config.json");
     free(b.p);
     free(out.p);
 }
@@ -444,7 +348,7 @@ static void check_tokenizer_json(void) {
              " \"<unk>\": 0, \"\xe2\x96\x81t\": 260, \"\xe2\x96\x81\xe2\x96\x81\": 259}},"
              " \"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true}]}",
              words);
-    put_text("tokenizer.json", text);
+    hf_put_text("tokenizer.json", text);
     struct phi_gguf g = open_result(NULL, &changed);
     CHECK(token_is(&g, 0, "<unk>", 2) && token_is(&g, 1, "<s>", 3) && token_is(&g, 13, "<0x0A>", 6), "first tokens");
     CHECK(score(&g, 260) == -1 && score(&g, 259) == -1e9f, "scores %g %g", (double)score(&g, 260), (double)score(&g, 259));
@@ -463,7 +367,7 @@ static void check_tokenizer_json(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(text, sizeof text, bpe, cases[i].merges, cases[i].cut);
-        put_text("tokenizer.json", text);
+        hf_put_text("tokenizer.json", text);
         int status = convert(NULL, 1, &out, &changed, &err);
         if (i > 2) {
             CHECK(status == PHI_MODEL && strstr(err.text, cases[i].says), "%s: %s", text, err.text);
@@ -478,7 +382,7 @@ static void check_tokenizer_json(void) {
         CHECK(merges && merges->n == 1 && merges->n_bytes == 11 && memcmp(merges->data + 8, "a b", 3) == 0, "merges");
         phi_gguf_close(&g);
     }
-    remove_file("tokenizer.json");
+    hf_remove_file("tokenizer.json");
     free(out.p);
 }
 
@@ -501,9 +405,9 @@ static void check_short_memory(void) {
 
 int main(int argc, char **argv) {
     (void)argc;
-    snprintf(folder, sizeof folder, "%.*s.XXXXXX", (int)sizeof folder - 16, argv[0]);
-    if (!mkdtemp(folder)) return 1;
-    snprintf(path_out, sizeof path_out, "%s/out.gguf", folder);
+    snprintf(hf_folder, sizeof hf_folder, "%.*s.XXXXXX", (int)sizeof hf_folder - 16, argv[0]);
+    if (!mkdtemp(hf_folder)) return 1;
+    snprintf(path_out, sizeof path_out, "%s/out.gguf", hf_folder);
     check_types();
     check_shards();
     check_damage();
@@ -511,9 +415,9 @@ int main(int argc, char **argv) {
     check_sentencepiece();
     check_tokenizer_json();
     check_short_memory();
-    remove_file("config.json");
-    remove_file("model.safetensors");
+    hf_remove_file("config.json");
+    hf_remove_file("model.safetensors");
     unlink(path_out);
-    CHECK(rmdir(folder) == 0, "%s is not empty", folder);
+    CHECK(rmdir(hf_folder) == 0, "%s is not empty", hf_folder);
     return check_done("check_convert");
 }

@@ -11,7 +11,7 @@
 #include "../src/io.h"
 #include "../src/memory.h"
 #include "check.h"
-#include "gguf_writer.h"
+#include "hf_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,8 @@
 enum { ROOM = 1 << 16, MEMORY = PHI_IO_N };
 
 static char dir[512], prompt_file[600], ids_file[600], grammar_file[600], out_file[600], base_file[600],
-    tune_file[600], model_file[600], text_file[600], run_file[600], chat_file[600], question_file[600], write_file[600];
+    tune_file[600], model_file[600], text_file[600], run_file[600], chat_file[600], question_file[600], write_file[600],
+    schema_file[600], matrix_file[600], new_file[600];
 static const char *const kind_names[] = {"open",  "read",  "write", "fsync",  "ftruncate", "rename",
                                          "mkdir", "close", "mmap",  "thread", "allocation"};
 
@@ -36,6 +37,7 @@ static const struct scenario {
     {"run -f", "and stdin", "-f @p -n 2 --temp 0 --repeat-penalty 1.1 --top-p 0.9", false},
     {"run, random", "", "-m models/demo.gguf -p Once -n 2 -v", true},
     {"grammar", "", "-p Once -n 4 --temp 0 --grammar-file @g", false},
+    {"schema", "", "-p Once -n 40 --temp 0 -jf @j", false},
     {"chat", "hello\n/read @p\nhow are you\n/undo\n/regen\n/system x\n/show\n",
      "chat -m models/demo.gguf -n 3 --temp 0", false},
     {"-st", "", "-st -m models/demo.gguf -p hello -sys short -n 3 --temp 0", false},
@@ -52,6 +54,12 @@ static const struct scenario {
     {"tune", "", "bench --tune", true},
     {"eval", "", "eval -f @t -c 16 --chunks 2", true},
     {"session", "", "-p more -n 2 --temp 0 --session @s", false},
+    {"session, events", "", "-p Once -n 2 --temp 0 --session @s -r zz --json", true},
+    {"save", "hello\n/save new\n", "chat -m models/demo.gguf -n 2 --temp 0", false},
+    {"load", "/load kept\nhi\n", "chat -m models/demo.gguf -n 2 --temp 0", false},
+    {"quantize", "", "quantize @m @n q4_0 2 --tensor-type ffn_up=q6_k", false},
+    {"quantize, imatrix", "", "quantize @m @n q8_0 1 --imatrix @x", false},
+    {"convert", "", "convert @h @n --outtype f16", false},
     {"chat, session", "hello\n", "chat -m models/demo.gguf -n 2 --temp 0 --session @c", false},
 };
 
@@ -61,7 +69,9 @@ static const struct scenario first_run = {"first run", "", "-p Once -n 2 --temp 
                                            "chat -m models/demo.gguf -n 2 --temp 0 --session @c", false},
                              later_run = {"later run", "", "-n 0 --session @s --session-strict", false},
                              later_chat = {"later chat", "", "chat -m models/demo.gguf --session @c --session-strict",
-                                           false};
+                                           false},
+                             first_save = {"first save", "hello\n/save kept\n", "chat -m models/demo.gguf -n 2 --temp 0", false},
+                             first_matrix = {"first matrix", "", "imatrix -f @p -c 8 -o @x", false};
 
 /* What a child says of itself when it ends. */
 static struct report {
@@ -97,6 +107,11 @@ static const char *file_of(char letter) {
            : letter == 'c' ? chat_file
            : letter == 'q' ? question_file
            : letter == 'w' ? write_file
+           : letter == 'j' ? schema_file
+           : letter == 'x' ? matrix_file
+           : letter == 'm' ? model_file
+           : letter == 'n' ? new_file
+           : letter == 'h' ? hf_folder
                            : base_file;
 }
 
@@ -219,6 +234,25 @@ static const struct scenario *later_of(const struct scenario *s) {
     return strstr(s->arguments, "@s") ? &later_run : strstr(s->arguments, "@c") ? &later_chat : NULL;
 }
 
+/* What is left in the folder: no unfinished file, and a new model only where the command says that it made one. */
+static void check_left(const struct scenario *s, const char *what, unsigned long n, int code) {
+    DIR *d = opendir(dir);
+    bool made = false;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        CHECK(!strstr(e->d_name, ".part"), "%s, %s %lu: %s is left", s->name, what, n, e->d_name);
+        made |= strcmp(e->d_name, "new.gguf") == 0;
+    }
+    CHECK(d && closedir(d) == 0, "%s", dir);
+    bool wanted = strstr(s->arguments, "@n") && code == 0;
+    CHECK(made == wanted, "%s, %s %lu: exit code %d, and the new model is %s", s->name, what, n, code, made ? "there" : "missing");
+    if (!made) return;
+    phi_model *m = NULL;
+    phi_error err = {""};
+    CHECK(phi_model_open(new_file, &m, &err) == 0 && phi_model_verify(m, &err) == 0, "%s, %s %lu: %s", s->name, what, n, err.text);
+    phi_model_close(m);
+    unlink(new_file);
+}
+
 /* True: the call was made, so there may be another one behind it. */
 static bool fail_once(const struct scenario *s, int kind, unsigned long n, int cause, bool lasting,
                       const char *right) {
@@ -229,12 +263,15 @@ static bool fail_once(const struct scenario *s, int kind, unsigned long n, int c
     const char *what = kind_names[kind];
     CHECK(code >= 0 && report->ended, "%s, %s %lu (errno %d): killed by signal %d: %s", s->name, what, n, cause,
           WIFSIGNALED(result.status) ? WTERMSIG(result.status) : 0, result.err);
+    check_left(s, what, n, code);
     if (!report->fired) return false;
-    CHECK(code == 0 || may_end(kind, cause, code), "%s, %s %lu (errno %d): exit code %d: %s", s->name, what, n, cause,
+    /* The first opening is that of the folder that the sandbox allows: then it allows none. */
+    bool no_folder = kind == PHI_IO_OPEN && strstr(s->input, "/save") && code == CLI_USAGE;
+    CHECK(code == 0 || no_folder || may_end(kind, cause, code), "%s, %s %lu (errno %d): exit code %d: %s", s->name, what, n, cause,
           code, result.err);
     const struct scenario *later = later_of(s);
     /* A disk that is full for stdout and for the session are two things. */
-    int most = kind == PHI_IO_WRITE && lasting && later ? 2 : 1, n_line = error_lines();
+    int most = kind == PHI_IO_WRITE && lasting && (later || strstr(s->input, "/save")) ? 2 : 1, n_line = error_lines();
     CHECK(code ? n_line >= 1 && n_line <= most : n_line == 0, "%s, %s %lu (errno %d): exit code %d, but said '%s'",
           s->name, what, n, cause, code, result.err);
     CHECK(code || s->varies || strcmp(result.out, right) == 0, "%s, %s %lu (errno %d): another answer: '%s'", s->name,
@@ -271,6 +308,7 @@ static void check_scenario(const struct scenario *s, bool all) {
           result.err);
     CHECK(report->live == 0 && report->n_open == 0, "%s: %ld allocations, %d descriptors left", s->name, report->live,
           report->n_open);
+    check_left(s, "nothing", 0, 0);
     memcpy(right, result.out, sizeof right);
     for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
         unsigned long n = 1;
@@ -305,6 +343,14 @@ int main(int argc, char **argv) {
     snprintf(run_file, sizeof run_file, "%s/run.phi", dir);
     snprintf(chat_file, sizeof chat_file, "%s/chat.phi", dir);
     put(text_file, "a long way to go, and no way back from there; a long way to go, and no way back\n");
+    snprintf(schema_file, sizeof schema_file, "%s/schema", dir);
+    snprintf(matrix_file, sizeof matrix_file, "%s/matrix", dir);
+    snprintf(new_file, sizeof new_file, "%s/new.gguf", dir);
+    snprintf(hf_folder, sizeof hf_folder, "%.240s/hf", dir);
+    CHECK(mkdir(hf_folder, 0700) == 0, "%s", hf_folder);
+    hf_put_config("\"tie_word_embeddings\": false");
+    hf_put_shards(&phi_types[PHI_BF16]);
+    put(schema_file, "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}, \"required\": [\"a\"]}\n");
     put(ids_file, "[1, 2, 3]\n");
     put(question_file, "{\"score\": \"text\"}\n{\"group\": \"g\"}\n"
                        "{\"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0, \"shot\": true}\n"
@@ -326,12 +372,15 @@ int main(int argc, char **argv) {
     keep(run_file, &kept_run);
     run_scenario(&first_chat, MEMORY, 0, 0, false);
     keep(chat_file, &kept_chat);
+    run_scenario(&first_matrix, MEMORY, 0, 0, false);
+    run_scenario(&first_save, MEMORY, 0, 0, false);
     const char *wanted = getenv("PHI_TORTURE");
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
         check_scenario(&scenarios[i], wanted && strcmp(wanted, "all") == 0);
     char sub[600];
     snprintf(sub, sizeof sub, "%s/sessions", path);
-    rmdir(sub);
+    gguf_remove_dir(sub);
+    gguf_remove_dir(hf_folder);
     gguf_remove_dir(path);
     gguf_remove_dir(dir);
     return check_done("check_failures");

@@ -10,6 +10,7 @@
 #include "terminal.h"
 #include "../memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,7 +171,9 @@ static int enter_sandbox(struct cli_chat *chat) {
     bool message_given = o->prompt || o->file || o->binary_file;
     bool edits = isatty(STDIN_FILENO) && !o->simple_io && !o->no_stdin && !(o->single_turn && message_given);
     if (edits) cli_history_open(&chat->history, o->no_history);
-    char *folder = o->single_turn || o->sandbox == 0 ? NULL : cli_state_path("sessions/");
+    bool saves = !o->single_turn && o->sandbox != 0;
+    char *folder = saves ? cli_state_path("sessions/") : NULL;
+    if (saves && !folder && errno == ENOMEM) return cli_fail(CLI_MEMORY, "not enough memory for the path of saved conversations");
     if (folder) cli_state_make_folders(folder);
     int status = cli_sandbox_enter(o, folder);
     phi_free(folder);

@@ -9,6 +9,7 @@
 #include "../io.h"
 #include "../memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -186,26 +187,22 @@ int cli_chat_save(struct cli_chat *chat, int status) {
 
 /* ---- /save and /load ------------------------------------------------------------------------------------------- */
 
-/* The path for a name, to be freed; NULL with the error line printed. */
-static char *path_of(const char *name) {
+/* The path for a name, to be freed. CLI_OK, or the exit code with the error line printed. */
+static int path_of(const char *name, char **path) {
     size_t n = strlen(name);
-    if (strchr(name, '/')) {
-        char *path = phi_alloc(n + 1, 1);
-        if (path)
-            memcpy(path, name, n);
-        else
-            cli_fail(CLI_MEMORY, "not enough memory for a path");
-        return path;
-    }
-    if (name[0] == '.' || n > 200) {
-        cli_fail(CLI_USAGE, "'%s' is no name for a session", name);
-        return NULL;
-    }
     char in_folder[256] = "sessions/";
-    memcpy(in_folder + 9, name, n + 1);
-    char *path = cli_state_path(in_folder);
-    if (!path) cli_fail(CLI_USAGE, "there is no folder for sessions: neither XDG_STATE_HOME nor HOME is set");
-    return path;
+    if (strchr(name, '/')) {
+        *path = phi_alloc(n + 1, 1);
+        if (*path) memcpy(*path, name, n);
+    } else if (name[0] == '.' || n > 200) {
+        return cli_fail(CLI_USAGE, "'%s' is no name for a session", name);
+    } else {
+        memcpy(in_folder + 9, name, n + 1);
+        *path = cli_state_path(in_folder);
+    }
+    if (*path) return CLI_OK;
+    if (errno == ENOMEM) return cli_fail(CLI_MEMORY, "not enough memory for a path");
+    return cli_fail(CLI_USAGE, "there is no folder for sessions: neither XDG_STATE_HOME nor HOME is set");
 }
 
 /* Two descriptors of one file would end each other's lock. */
@@ -226,18 +223,16 @@ static bool is_model(const char *path) {
 int cli_slash_save(struct cli_chat *chat, const char *name) {
     struct cli_saved saved = {.fd = -1};
     if (!*name) return cli_fail(CLI_USAGE, "usage: /save NAME");
-    char *path = path_of(name);
-    if (!path) return CLI_USAGE;
-    int status = CLI_OK;
+    char *path;
+    int status = path_of(name, &path);
+    if (status) return status;
     if (is_same_file(chat, path)) {
         cli_say("it is saved there after every answer");
         phi_free(path);
         return CLI_OK;
     }
-    if (strchr(name, '/'))
-        status = cli_sandbox_check_write(path);
-    else
-        cli_state_make_folders(path);
+    if (!strchr(name, '/')) cli_state_make_folders(path);
+    status = cli_sandbox_check_write(path);
     if (!status) status = cli_saved_open_path(&saved, path, true);
     if (!status) status = cli_saved_attach(&saved, chat->c.session);
     if (!status) status = write_conversation(&saved, &chat->c);
@@ -250,9 +245,9 @@ int cli_slash_save(struct cli_chat *chat, const char *name) {
 int cli_slash_load(struct cli_chat *chat, const char *name) {
     struct cli_saved saved = {.fd = -1};
     if (!*name) return cli_fail(CLI_USAGE, "usage: /load NAME");
-    char *path = path_of(name);
-    if (!path) return CLI_USAGE;
-    int status = CLI_OK;
+    char *path;
+    int status = path_of(name, &path);
+    if (status) return status;
     if (is_same_file(chat, path))
         status = cli_fail(CLI_USAGE, "%s: that is this conversation", path);
     else if (is_model(path))

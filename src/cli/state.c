@@ -3,6 +3,7 @@
 #include "../io.h"
 #include "../memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 char *cli_state_path(const char *name) {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     bool own = state && state[0] == '/';
+    errno = ENOENT;
     if (!own && (!home || home[0] != '/')) return NULL;
     size_t room = strlen(own ? state : home) + strlen(name) + 32;
     char *path = phi_alloc(room, 1);

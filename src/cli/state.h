@@ -3,7 +3,7 @@
 #define PHI_CLI_STATE_H
 
 /* "$XDG_STATE_HOME/phi/NAME", else "~/.local/state/phi/NAME"; the caller's: phi_free(). NULL: neither variable is an absolute
- * path, or memory is short. Nothing is made there, and no user database is asked, which static programs cannot do. */
+ * path (errno ENOENT), or memory is short (ENOMEM). Nothing is made there, and no user database is asked, which static programs cannot do. */
 char *cli_state_path(const char *name);
 
 /* Make the folders above path that are missing, for the user alone (0700). Failures show when path itself is made. */
