@@ -20,7 +20,7 @@ static int fail(const struct phi_new_file *f, const char *what, phi_error *err) 
     return phi_file_fail(f->path, err, PHI_OUTPUT, "%s: %s", what, strerror(errno));
 }
 
-static int check_room(const struct phi_new_file *f, uint64_t n_bytes, phi_error *err) {
+int phi_new_file_check_room(const struct phi_new_file *f, uint64_t n_bytes, phi_error *err) {
     struct statvfs st;
     if (fstatvfs(f->fd, &st) != 0) return PHI_OK; /* a system that does not tell */
     uint64_t unit = st.f_frsize ? st.f_frsize : st.f_bsize, left = (uint64_t)st.f_bavail;
@@ -29,7 +29,7 @@ static int check_room(const struct phi_new_file *f, uint64_t n_bytes, phi_error 
                          (n_bytes >> 20) + 1, left * unit >> 20);
 }
 
-int phi_new_file_open(const char *path, uint64_t n_bytes, struct phi_new_file *f, phi_error *err) {
+int phi_new_file_open(const char *path, struct phi_new_file *f, phi_error *err) {
     struct stat st;
     size_t n = strlen(path) + 1;
     memset(f, 0, sizeof *f);
@@ -45,7 +45,7 @@ int phi_new_file_open(const char *path, uint64_t n_bytes, struct phi_new_file *f
         memcpy(f->path, path, n);
         snprintf(f->part, n + 32, "%s.%ld.part", path, (long)getpid());
         f->fd = phi_io_open(f->part, O_WRONLY | O_CREAT | O_EXCL, 0666);
-        status = f->fd < 0 ? fail(f, "cannot be created", err) : check_room(f, n_bytes, err);
+        if (f->fd < 0) status = fail(f, "cannot be created", err);
     }
     if (status) phi_new_file_discard(f);
     return status;

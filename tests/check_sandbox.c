@@ -31,7 +31,7 @@ int main(void) {
 #include <unistd.h>
 
 enum { ROOM = 1 << 16 };
-static char dir[512], folder[600], file[600], inside[700], inside2[700];
+static char dir[512], folder[600], file[600], inside[700], inside2[700], tuned[700];
 
 /* ---- One child, one attempt ------------------------------------------------------------------------------------ */
 
@@ -45,7 +45,7 @@ static int try(attempt_fn *attempt, const char *writable, bool needs_landlock) {
     pid_t child = fork();
     if (child == 0) {
         struct cli_options o = {.sandbox = 1};
-        if (cli_sandbox_enter(&o, writable)) _exit(NO_FILTER);
+        if (cli_sandbox_enter(&o, writable, false)) _exit(NO_FILTER);
         if (strstr(cli_sandbox_describe(), "no seccomp")) _exit(NO_FILTER);
         if (needs_landlock && strstr(cli_sandbox_describe(), "no Landlock")) _exit(NO_LANDLOCK);
         errno = 0;
@@ -224,7 +224,7 @@ static long stop_by_signal(void) {
 }
 static long enter_again(void) {
     struct cli_options o = {.sandbox = 1};
-    return cli_sandbox_enter(&o, NULL);
+    return cli_sandbox_enter(&o, NULL, false);
 }
 
 static const struct {
@@ -284,7 +284,7 @@ static void check_write_paths(void) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, STDERR_FILENO);
         struct cli_options o = {.sandbox = 1};
-        if (cli_sandbox_enter(&o, folder) || strstr(cli_sandbox_describe(), "no Landlock")) _exit(NO_LANDLOCK);
+        if (cli_sandbox_enter(&o, folder, false) || strstr(cli_sandbox_describe(), "no Landlock")) _exit(NO_LANDLOCK);
         bad += cli_sandbox_check_write(inside) != CLI_OK;
         bad += cli_sandbox_check_write(file) != CLI_USAGE;
         bad += cli_sandbox_check_write("here") != CLI_USAGE;
@@ -407,19 +407,20 @@ static bool hear(int out, const char *text) {
     }
 }
 
-/* Run to the end; stdout and stderr are in said. The exit code, -1: killed. */
-static int run(int how, const char *const *arguments) {
+/* Run to the end with this on stdin; stdout and stderr are in said. The exit code, -1: killed. */
+static int run(int how, const char *input, const char *const *arguments) {
     int in, out, status = 0;
     said[0] = 0;
     pid_t child = start(how, &in, &out, arguments);
     if (child < 0) return -1;
+    if (write(in, input, strlen(input)) < 0) return -1;
     close(in);
     hear(out, NULL);
     close(out);
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
-#define RUN(how, ...) run(how, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN(how, ...) run(how, "", (const char *const[]){__VA_ARGS__, NULL})
 
 static int number_behind(const char *text, const char *name) {
     const char *at = strstr(text, name);
@@ -457,6 +458,70 @@ static void check_threads(bool has_seccomp) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
 }
 
+/* A command that waits for its stdin, of which it has read nothing yet: it is inside already. */
+static void check_before_reading(const char *const *arguments) {
+    char path[64], text[4096] = "";
+    int in, out, seccomp = -1, status;
+    pid_t child = start(WITHOUT_NOTHING, &in, &out, arguments);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)child);
+    for (int i = 0; i < 6000 && seccomp != 2; i++) {
+        int fd = open(path, O_RDONLY);
+        ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        if (fd >= 0) close(fd);
+        text[got > 0 ? got : 0] = 0;
+        seccomp = number_behind(text, "Seccomp:");
+        usleep(10000);
+    }
+    CHECK(seccomp == 2, "phi %s waits for stdin outside of the sandbox", arguments[0]);
+    kill(child, SIGKILL);
+    close(in);
+    close(out);
+    waitpid(child, &status, 0);
+}
+
+/* Commands that write: what they make is there, and nothing else; whatever the kernel has of the sandbox. */
+static void check_writers(int how, bool has_landlock) {
+    char wanted[1600];
+    const struct {
+        const char *word[12];
+    } commands[] = {
+        {{"quantize", "models/demo.gguf", inside, "q8_0", "2", "--allow-requantize", "-q", "--sandbox"}},
+        {{"imatrix", "-f", "README.md", "-c", "16", "--chunks", "1", "-o", inside, "-q", "--sandbox"}},
+        {{"eval", "-f", "README.md", "-c", "16", "--chunks", "1", "-q", "--kl-divergence-base", inside, "--sandbox"}},
+        {{"logits", "--ids", "1,2", "-o", inside, "-q", "--sandbox"}},
+        {{"run", "-q", "-p", "Once", "-n", "2", "--session", inside, "--sandbox"}},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        struct stat st;
+        unlink(inside);
+        int status = run(how, "", commands[i].word);
+        CHECK(status == 0 && stat(inside, &st) == 0 && st.st_size > 100, "kernel %d, %s: status %d, %s", how,
+              commands[i].word[0], status, said);
+        DIR *d = opendir(folder);
+        for (struct dirent *e; d && (e = readdir(d));)
+            CHECK(!strstr(e->d_name, ".part"), "kernel %d, %s: %s is left", how, commands[i].word[0], e->d_name);
+        if (d) closedir(d);
+    }
+    unlink(inside);
+    CHECK(RUN(how, "bench", "--tune", "-q", "--sandbox") == 0 && access(tuned, F_OK) == 0, "kernel %d: %s", how, said);
+    unlink(tuned);
+    /* A talk writes to one folder, where Landlock can allow it; it starts no editor. */
+    snprintf(wanted, sizeof wanted, "/edit\n/save %s\n/save kept\n/load kept\n", inside2);
+    CHECK(run(how, wanted, (const char *const[]){"chat", "-q", "-n", "2", "-p", "hello", "--sandbox", NULL}) == 2,
+          "kernel %d: %s", how, said);
+    CHECK(strstr(said, "phi: error: /edit needs the line editor, which is off here\n"), "kernel %d: %s", how, said);
+    snprintf(wanted, sizeof wanted, "phi: error: %s: the sandbox allows %s/sessions/ only; use --session or --no-sandbox\n",
+             inside2, folder);
+    if (!has_landlock)
+        snprintf(wanted, sizeof wanted,
+                 "phi: error: %s: the sandbox allows no new files here; use --session or --no-sandbox\n", inside2);
+    CHECK(strstr(said, wanted) && access(inside2, F_OK) != 0, "kernel %d: '%s' lacks '%s'", how, said, wanted);
+    snprintf(wanted, sizeof wanted, "%s/sessions/kept", folder);
+    CHECK((access(wanted, F_OK) == 0) == has_landlock, "kernel %d: %s", how, said);
+    CHECK(!strstr(said, " cannot be opened: Operation not permitted"), "kernel %d: %s", how, said);
+    unlink(wanted);
+}
+
 /* As in sandbox.c: a build with instruments is without it anyway, and says so. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PHI_INSTRUMENTED)
 #define OFF "off (a build with instruments)"
@@ -472,6 +537,8 @@ static void check_program(void) {
     CHECK(RUN(WITHOUT_NOTHING, "info") == 0 && strstr(said, "\nsandbox: o"), "%s", said);
     int strict = RUN(WITHOUT_NOTHING, "info", "--sandbox");
     bool on = strstr(said, "\nsandbox: on (") != NULL, has_seccomp = on && !strstr(said, "no seccomp");
+    char landlock[ROOM];
+    memcpy(landlock, said, sizeof said);
     if (!on) {
         CHECK(strict == 1 && strstr(said, "phi: error: --sandbox: this system has neither"), "status %d, %s", strict,
               said);
@@ -479,6 +546,12 @@ static void check_program(void) {
         return;
     }
     check_threads(has_seccomp);
+    if (has_seccomp) {
+        check_before_reading((const char *const[]){"run", "-q", "--sandbox", NULL});
+        check_before_reading((const char *const[]){"chat", "-q", "-st", "--sandbox", NULL});
+        check_before_reading((const char *const[]){"tokenize", "-q", "--sandbox", NULL});
+    }
+    check_writers(WITHOUT_NOTHING, !strstr(landlock, "no Landlock"));
     if (emulated || !has_seccomp) {
         SKIP("older kernels: that takes seccomp, and no emulator");
         return;
@@ -487,6 +560,7 @@ static void check_program(void) {
         CHECK(RUN(how, "info", "--sandbox") == 0 && strstr(said, "\nsandbox: on (seccomp, no Landlock)\n"),
               "kernel %d: %s", how, said);
         CHECK(RUN(how, "-q", "-p", "Once", "-n", "2", "--sandbox") == 0 && said[0], "kernel %d: %s", how, said);
+        check_writers(how, false);
     }
     for (int how = WITHOUT_BOTH; how <= PUNISHED_BOTH; how++) {
         CHECK(RUN(how, "info", "--sandbox") == 1 &&
@@ -507,7 +581,9 @@ int main(int argc, char **argv) {
     snprintf(file, sizeof file, "%s/file", dir);
     snprintf(inside, sizeof inside, "%s/saved", folder);
     snprintf(inside2, sizeof inside2, "%s/saved too", folder);
+    snprintf(tuned, sizeof tuned, "%s/tune", folder);
     setenv("XDG_STATE_HOME", dir, 1);
+    setenv("XDG_CONFIG_HOME", dir, 1);
     unsetenv("PHI_MODEL");
     signal(SIGPIPE, SIG_IGN);
     opened_before = open(file, O_RDWR | O_CREAT, 0600);

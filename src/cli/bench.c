@@ -331,12 +331,13 @@ static int open_all(const struct cli_options *o, struct bench *b, struct cli_mod
     struct cli_synthetic_file noise = {.fd = -1};
     int status = o->bench_tune ? cli_tune_open(&b->tune_fd) : CLI_OK;
     if (!status && o->bench_synthetic) status = cli_synthetic_create(&noise);
-    if (!status && !noise.temporary) status = cli_sandbox_enter(o, NULL);
-    if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b->bases);
-    if (!status && !o->bench_synthetic && !cli_interrupted()) status = cli_model_open(o, true, file, model);
+    if (!status && !noise.temporary) status = cli_sandbox_enter(o, NULL, false);
     if (!status && o->bench_synthetic) status = cli_synthetic_open(&noise, o->bench_synthetic, model);
     cli_synthetic_close(&noise);
-    return status ? status : cli_sandbox_enter(o, NULL);
+    if (!status) status = cli_sandbox_enter(o, NULL, false);
+    if (!status && o->bench_base) status = bench_bases_read(o->bench_base, &b->bases);
+    if (!status && !o->bench_synthetic && !cli_interrupted()) status = cli_model_open(o, true, file, model);
+    return status;
 }
 
 int cli_bench(const struct cli_options *o) {

@@ -175,7 +175,7 @@ static int enter_sandbox(struct cli_chat *chat) {
     char *folder = saves ? cli_state_path("sessions/") : NULL;
     if (saves && !folder && errno == ENOMEM) return cli_fail(CLI_MEMORY, "not enough memory for the path of saved conversations");
     if (folder) cli_state_make_folders(folder);
-    int status = cli_sandbox_enter(o, folder);
+    int status = cli_sandbox_enter(o, folder, false);
     phi_free(folder);
     cli_history_read(&chat->history);
     return status;

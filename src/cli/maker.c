@@ -3,6 +3,7 @@
 #include "sandbox.h"
 #include "../memory.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,25 +16,32 @@ static void remove_unfinished(void) {
     if (unfinished[0]) unlink(unfinished);
 }
 
-int cli_maker_check(const struct cli_options *o, const char *in, const char *out) {
-    struct stat a, b;
-    if (stat(in, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        return cli_fail(CLI_USAGE, "%s: the new file cannot take the place of the one that it is made of", out);
-    const char *slash = strrchr(out, '/');
-    size_t n = slash ? (size_t)(slash - out) + 1 : 1;
-    char *folder = phi_alloc(n + 1, 1), resolved[4096];
-    if (!folder) return cli_fail(CLI_MEMORY, "not enough memory to create %s", out);
-    memcpy(folder, slash ? out : ".", n);
-    bool there = realpath(folder, resolved) && strlen(resolved) < sizeof resolved;
+/* The folder of path, all links followed, which must be there. CLI_OK, or the exit code with the error line printed. */
+static int find_folder(const char *path, char resolved[PATH_MAX]) {
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) + 1 : 1;
+    char *folder = phi_alloc(n + 1, 1);
+    if (!folder) return cli_fail(CLI_MEMORY, "not enough memory to create %s", path);
+    memcpy(folder, slash ? path : ".", n);
+    bool there = realpath(folder, resolved) != NULL;
     phi_free(folder);
-    return there ? cli_sandbox_enter(o, resolved) : cli_fail(CLI_OUTPUT, "%s: its folder does not exist", out);
+    return there ? CLI_OK : cli_fail(CLI_OUTPUT, "%s: its folder does not exist", path);
 }
 
-int cli_maker_open(const char *path, uint64_t n_bytes, struct phi_new_file *f, phi_error *err) {
-    int status = phi_new_file_open(path, n_bytes, f, err);
+int cli_maker_open(const struct cli_options *o, const char *in, const char *out, struct phi_new_file *f) {
+    struct stat a, b;
+    char folder[PATH_MAX];
+    phi_error err = {""};
+    if (stat(in, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return cli_fail(CLI_USAGE, "%s: the new file cannot take the place of the one that it is made of", out);
+    int status = find_folder(out, folder);
     if (status) return status;
+    status = phi_new_file_open(out, f, &err);
+    if (status) return cli_fail_with(status, &err);
     snprintf(unfinished, sizeof unfinished, "%s", f->part);
     cli_signals_before_death(remove_unfinished);
+    status = cli_sandbox_enter(o, folder, true);
+    if (status) cli_maker_close(f, -status, &err);
     return status;
 }
 

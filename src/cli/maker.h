@@ -7,12 +7,10 @@
 
 #include <stdarg.h>
 
-/* Before anything is read: out must not be one of the inputs, and the process gives up writing anywhere but into out's folder.
- * CLI_OK, or the exit code with the error line printed. */
-int cli_maker_check(const struct cli_options *o, const char *in, const char *out);
-
-/* As phi_new_file_open(); a second signal, which ends the program at once, removes the unfinished file. One at a time. */
-int cli_maker_open(const char *path, uint64_t n_bytes, struct phi_new_file *f, phi_error *err);
+/* Before anything is read: make the unfinished file beside out, which must not be the input, and give up writing anywhere but into
+ * out's folder. A second signal, which ends the program at once, removes the unfinished file. One at a time. CLI_OK; or the exit code
+ * with the error line printed, and nothing is left. */
+int cli_maker_open(const struct cli_options *o, const char *in, const char *out, struct phi_new_file *f);
 /* Commit or, when status is negative, discard. Returns the first failure. */
 int cli_maker_close(struct phi_new_file *f, int status, phi_error *err);
 

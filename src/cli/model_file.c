@@ -111,7 +111,7 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
     struct phi_model_info info;
     phi_error err = {""};
     int status = cli_model_choose(o, file);
-    if (!status) status = cli_sandbox_enter(o, NULL); /* unless the command has, with a folder */
+    if (!status) status = cli_sandbox_enter(o, NULL, false); /* unless the command has, with a folder */
     if (status) return status;
     bool read = o->load_mode == CLI_LOAD_NONE || o->load_mode == CLI_LOAD_MLOCK;
     status = phi_model_load(file->path, read, model, &err);

@@ -2,6 +2,7 @@
  * quantize.c of the library. */
 #include "commands.h"
 #include "maker.h"
+#include "sandbox.h"
 #include "../cores.h"
 #include "../quantize.h"
 
@@ -71,12 +72,12 @@ static int show(void *user, size_t tensor, uint64_t done, uint64_t total) {
 
 struct output {
     struct phi_quantize_plan *plan; /* first: user of show() too */
-    struct phi_new_file file;
+    struct phi_new_file *file;
 };
 
 static int add(void *user, const void *bytes, size_t n, phi_error *err) {
     struct output *out = user;
-    return phi_new_file_add(&out->file, bytes, n, err);
+    return phi_new_file_add(out->file, bytes, n, err);
 }
 
 static int show_output(void *user, size_t tensor, uint64_t done, uint64_t total) {
@@ -105,50 +106,46 @@ static void note_result(const char *path, const struct phi_quantize_plan *p, dou
              8 * (double)p->tensor_bytes / (double)p->in->n_params, types + 2, seconds);
 }
 
-static int quantize(const struct cli_options *o, const struct phi_gguf *in, struct phi_quantize_options *q, int n_thread) {
-    struct phi_quantize_plan plan;
-    struct output out = {.plan = &plan};
-    phi_error err = {""};
+static int quantize(const struct cli_options *o, struct phi_quantize_plan *plan, int n_thread, struct phi_new_file *file,
+                    phi_error *err) {
+    struct output out = {plan, file};
+    struct phi_quantize_calls calls = {add, show_output, &out};
     double start = cli_seconds();
-    int status = phi_quantize_plan(in, q, &plan, &err);
-    if (!status && plan.n_unweighted)
-        cli_note("the importance matrix does not know %llu of the tensors; their columns matter the same",
-                 (unsigned long long)plan.n_unweighted);
-    if (!status && o->dry_run) {
-        put_plan(&plan);
-        phi_quantize_close(&plan);
-        return cli_output_status();
-    }
-    if (!status) status = cli_maker_open(o->word[1], plan.file_bytes, &out.file, &err);
-    if (!status) {
-        struct phi_quantize_calls calls = {add, show_output, &out};
-        status = phi_quantize_write(&plan, n_thread, &calls, &err);
-        status = cli_maker_close(&out.file, status, &err);
-    }
-    if (!status) note_result(o->word[1], &plan, cli_seconds() - start);
-    phi_quantize_close(&plan);
-    return status ? cli_fail_with(status, &err) : CLI_OK;
+    int status = phi_new_file_check_room(file, plan->file_bytes, err);
+    if (!status) status = phi_quantize_write(plan, n_thread, &calls, err);
+    status = cli_maker_close(file, status, err);
+    if (!status) note_result(o->word[1], plan, cli_seconds() - start);
+    return status;
 }
 
 int cli_quantize(const struct cli_options *o) {
     struct phi_quantize_options q = {0};
+    struct phi_quantize_plan plan = {0};
     struct phi_imatrix *imatrix = NULL;
     struct phi_gguf in = {0};
+    struct phi_new_file file = {0};
     phi_error err = {""};
     int n_thread = 1, status = read_words(o, &q, &n_thread);
-    if (!status && !o->dry_run) status = cli_maker_check(o, o->word[0], o->word[1]);
+    if (!status)
+        status = o->dry_run ? cli_sandbox_enter(o, NULL, false) : cli_maker_open(o, o->word[0], o->word[1], &file);
     if (status) return status;
     status = phi_gguf_open(o->word[0], &in, &err);
     if (!status && o->imatrix) status = phi_imatrix_open(o->imatrix, &imatrix, &err);
-    if (status) {
-        phi_gguf_close(&in);
-        return cli_fail_with(status, &err);
-    }
     const char *slash = o->imatrix ? strrchr(o->imatrix, '/') : NULL;
     q.imatrix = imatrix;
     q.imatrix_name = slash ? slash + 1 : o->imatrix;
-    status = quantize(o, &in, &q, n_thread);
+    if (!status) status = phi_quantize_plan(&in, &q, &plan, &err);
+    if (!status && plan.n_unweighted)
+        cli_note("the importance matrix does not know %llu of the tensors; their columns matter the same",
+                 (unsigned long long)plan.n_unweighted);
+    if (status)
+        status = cli_maker_close(&file, status, &err);
+    else if (o->dry_run)
+        put_plan(&plan);
+    else
+        status = quantize(o, &plan, n_thread, &file, &err);
+    phi_quantize_close(&plan);
     phi_imatrix_close(imatrix);
     phi_gguf_close(&in);
-    return status;
+    return status ? cli_fail_with(status, &err) : cli_output_status();
 }

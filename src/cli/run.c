@@ -315,7 +315,7 @@ int cli_run(const struct cli_options *o) {
     struct cli_saved saved;
     phi_model *model = NULL;
     int status = cli_saved_open(&saved, o, PHI_SESSION_RUN);
-    if (!status) status = cli_sandbox_enter(o, NULL);
+    if (!status) status = cli_sandbox_enter(o, NULL, false);
     if (!status) status = cli_constraint_read(o, &constraint);
     if (!status) status = cli_prompt_read(o, saved.has_state && o->session_file, &prompt);
     if (!status && !cli_interrupted()) {

@@ -13,7 +13,8 @@
  *     all others              -> allowed
  *
  * Landlock: rules about files, by path. Here: no writing, making, renaming, removing, running, except below one
- * folder. With a folder the filter leaves paths to Landlock.
+ * folder. With a folder the filter leaves paths to Landlock. Without Landlock it leaves renaming and removing to those who have to
+ * put a file in its place at the end: they cannot write to any other for all that.
  *
  * All constants are defined here: they are the kernel's binary interface, and the headers of older systems lack some.
  * From linux/seccomp.h, linux/filter.h, linux/audit.h and linux/landlock.h of Linux 6.12, which documents both in
@@ -195,7 +196,8 @@ static void refuse_writing(struct program *p, int number, unsigned flags_argumen
     emit(p, LOAD, 0, 0, AT_NUMBER);
 }
 
-static void build(struct program *p, bool folder) {
+/* folder: Landlock watches over one. renames: there is one to be renamed in, whether or not. */
+static void build(struct program *p, bool folder, bool renames) {
     enum { COUNT = sizeof refused / sizeof *refused, N_ABSENT = sizeof absent / sizeof *absent };
     enum { N_PATH = sizeof refused_without_folder / sizeof *refused_without_folder };
     static struct instruction code[2 * (COUNT + N_ABSENT + N_PATH) + 32];
@@ -212,7 +214,7 @@ static void build(struct program *p, bool folder) {
 #endif
     for (size_t i = 0; i < N_ABSENT; i++) refuse_number(p, absent[i], ENOSYS);
     for (size_t i = 0; i < COUNT; i++) refuse_number(p, refused[i], EPERM);
-    for (size_t i = 0; !folder && i < N_PATH; i++) refuse_number(p, refused_without_folder[i], EPERM);
+    for (size_t i = 0; !folder && !renames && i < N_PATH; i++) refuse_number(p, refused_without_folder[i], EPERM);
 #ifdef SYS_open
     refuse_writing(p, SYS_open, 1, folder);
 #endif
@@ -261,10 +263,10 @@ static unsigned long address(const void *p) {
     return (unsigned long)(uintptr_t)p;
 }
 
-static bool install_filter(bool folder) {
+static bool install_filter(bool folder, bool renames) {
     struct program p;
     if (!MACHINE) return false;
-    build(&p, folder);
+    build(&p, folder, renames);
 #ifdef SYS_seccomp
     if (try_call(SYS_seccomp, FILTER_INSTALL, FILTER_SPEC_ALLOW, address(&p), 0) == 0) return true;
 #endif
@@ -327,10 +329,10 @@ static int restrict_files(const char **folder) {
 #endif
 }
 
-static void enter(const char *folder) {
+static void enter(const char *folder, bool renames) {
     if (prctl(SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL)) return;
     landlock_abi = restrict_files(&folder);
-    has_filter = install_filter(folder != NULL);
+    has_filter = install_filter(folder != NULL, renames);
     if (folder) snprintf(writable, sizeof writable, "%s", folder);
 }
 
@@ -348,8 +350,8 @@ static bool is_beneath(const char *path, const char *folder) {
     return good;
 }
 #else
-static void enter(const char *folder) {
-    (void)folder;
+static void enter(const char *folder, bool renames) {
+    (void)folder, (void)renames;
 }
 
 static bool is_beneath(const char *path, const char *folder) {
@@ -360,7 +362,7 @@ static bool is_beneath(const char *path, const char *folder) {
 
 /* ---- For the commands ------------------------------------------------------------------------------------------ */
 
-int cli_sandbox_enter(const struct cli_options *o, const char *folder) {
+int cli_sandbox_enter(const struct cli_options *o, const char *folder, bool renames) {
 #ifdef PHI_INSTRUMENTED
     bool wanted = o->sandbox > 0;
     const char *why = "off (a build with instruments)";
@@ -372,7 +374,7 @@ int cli_sandbox_enter(const struct cli_options *o, const char *folder) {
     entered = true;
     if (wanted) {
         why = "off (this system has neither seccomp nor Landlock)";
-        enter(folder);
+        enter(folder, renames);
     }
     char landlock[32] = "no Landlock";
     if (landlock_abi) snprintf(landlock, sizeof landlock, "Landlock %d", landlock_abi);

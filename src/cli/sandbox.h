@@ -10,9 +10,11 @@
  * parsed yet, and there must be one thread only: Landlock binds the thread that calls, and those that it starts.
  * folder: the one place below which files may be made, written, renamed and removed afterwards, an absolute path that exists;
  * NULL: none. Where the kernel has no Landlock there is none either, since a system call filter does not see paths.
+ * renames: for a file in the folder that is open already, and will be renamed or removed: that works without Landlock, too, where
+ * the filter then cannot tell it from any other.
  * CLI_OK, also where the system has less or nothing of all that; but CLI_FAILED, with the error line printed, if --sandbox
  * was given and nothing holds. */
-int cli_sandbox_enter(const struct cli_options *o, const char *folder);
+int cli_sandbox_enter(const struct cli_options *o, const char *folder, bool renames);
 
 /* What holds, for people: "on (seccomp, Landlock 6)", "off (--no-sandbox)". */
 const char *cli_sandbox_describe(void);

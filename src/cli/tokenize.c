@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "model_file.h"
 #include "prompt.h"
+#include "sandbox.h"
 #include "../memory.h"
 
 #include <string.h>
@@ -69,10 +70,11 @@ static int decode(const phi_model *model, const struct cli_text *text) {
 }
 
 int cli_tokenize(const struct cli_options *o) {
-    struct cli_text text;
+    struct cli_text text = {NULL, 0};
     struct cli_model_file file;
     phi_model *model = NULL;
-    int status = cli_prompt_read_verbatim(o, &text);
+    int status = cli_sandbox_enter(o, NULL, false);
+    if (!status) status = cli_prompt_read_verbatim(o, &text);
     if (!status && !cli_interrupted()) {
         status = cli_model_open(o, false, &file, &model);
         if (!status && file.why[0]) cli_model_announce(&file);
