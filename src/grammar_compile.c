@@ -72,6 +72,7 @@ static uint32_t state_of(struct compiler *c, uint32_t element) {
         *state = phi_utf8_automaton_add(&c->g->utf8, c->b->range + c->b->set[arg].first, c->b->set[arg].n);
     else
         *state = phi_utf8_automaton_add(&c->g->utf8, &one, 1);
+    /* cppcheck-suppress identicalInnerCondition ; it was 0 above */
     return *state;
 }
 

@@ -313,7 +313,7 @@ double phi_sampler_exp(double x) {
     double p = term[0];
     for (int i = 1; i < 14; i++) p = p * r + term[i];
     uint64_t bits, shift;
-    memcpy(&bits, &p, 8);
+    memcpy(&bits, &p, 8); /* -Wanalyzer-use-of-uninitialized-value: the loop has set it */
     memcpy(&shift, &t, 8);
     bits += shift << 52; /* times 2^n */
     memcpy(&p, &bits, 8);
@@ -431,7 +431,7 @@ static void sort_keys(phi_sampler *s, int n) {
     for (int i = 1; i < n; i++) ascending &= (uint32_t)key[i - 1] < (uint32_t)key[i];
     for (int shift = ascending ? 32 : 0; shift < 64; shift += BITS) {
         int at[DIGITS] = {0}, sum = 0;
-        if (shift < 32 && (s->n_vocab - 1) >> shift == 0) shift = 32; /* no id has a bit there */
+        if (shift < 32 && (uint32_t)(s->n_vocab - 1) >> shift == 0) shift = 32; /* no id has a bit there */
         for (int i = 0; i < n; i++) at[s->key[i] >> shift & (DIGITS - 1)]++;
         for (int d = 0; d < DIGITS; d++) {
             int items = at[d];

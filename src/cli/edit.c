@@ -200,6 +200,7 @@ static int search(struct cli_editor *e) {
     e->failed |= !copy(&before, e->text, e->n);
     int key;
     for (;;) {
+        /* cppcheck-suppress uninitvar ; only n bytes of it are read */
         snprintf(prompt, sizeof prompt, "(search '%.*s') ", (int)n, part);
         cli_view_draw(&e->view, prompt, "", e->text, e->n, e->at);
         key = cli_keys_next(&e->keys);

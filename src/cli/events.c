@@ -91,6 +91,7 @@ static double log_probability(const float *logits, int n_vocab, int32_t id) {
     for (int i = 0; i < n_vocab; i++)
         if ((double)logits[i] > most) most = (double)logits[i];
     for (int i = 0; i < n_vocab; i++) sum += exp((double)logits[i] - most);
+    /* cppcheck-suppress invalidFunctionArg ; the largest adds 1 to the sum */
     return (double)logits[id] - most - log(sum);
 }
 

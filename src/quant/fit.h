@@ -183,6 +183,7 @@ static inline int fit_finer(const float *w, int n) {
 static inline float fit_scale(enum fit_grid g, const float *x, const float *w, int n, float first, float step,
                               int n_step) {
     float extreme = fit_extreme(x, n), best_gain = 0.0f, best = 0.0f;
+    /* cppcheck-suppress incorrectLogicOperator ; it takes 0x1p-100f for 0 */
     if (extreme < 0x1p-100f && extreme > -0x1p-100f) return 0.0f; /* its inverse would not be finite */
     struct fit_sums found = {0, 0};
     int finer = fit_finer(w, n);
@@ -198,6 +199,7 @@ static inline float fit_scale(enum fit_grid g, const float *x, const float *w, i
     }
     for (int k = 0; k < 4 && found.ll > 0.0f; k++) {
         best = found.xl / found.ll;
+        /* cppcheck-suppress incorrectLogicOperator ; the same */
         if (best < 0x1p-100f && best > -0x1p-100f) return 0.0f;
         found = fit_scale_sums(g, x, w, n, 1.0f / best);
         float gain = fit_gain(found);

@@ -77,6 +77,7 @@ static inline void q4_k_encode(const float *x, const float *weight, uint8_t *w) 
     for (int c = 0; c < 4; c++) {
         for (int j = 2 * c; j < 2 * c + 2; j++)
             fit_line_codes(x + 32 * j, 32, f.d * (float)f.scale[j], f.m * (float)f.minimum[j], 15, v + 32 * (j % 2));
+        /* cppcheck-suppress uninitvar ; fit_line_codes() has written both halves */
         for (int l = 0; l < 32; l++) w[16 + 32 * c + l] = (uint8_t)(v[l] | v[32 + l] << 4);
     }
 }
