@@ -273,8 +273,9 @@ static void insert_key(struct cli_editor *e, int key) {
     insert(e, bytes, n);
 }
 
-/* Line ends of every kind become \n; one at the end is dropped. False: the terminal is gone, or a signal came. */
-static bool paste(struct cli_editor *e) {
+/* Line ends of every kind become \n; one at the end is dropped. Returns the key that ended it too early, to be done next; CLI_KEY_NONE:
+ * nothing did. */
+static int paste(struct cli_editor *e) {
     int c, last = 0;
     size_t begin = e->at;
     while ((c = cli_keys_paste(&e->keys)) >= 0 && c < 256) {
@@ -283,7 +284,7 @@ static bool paste(struct cli_editor *e) {
         last = c;
     }
     if (e->at > begin && e->text[e->at - 1] == '\n') erase(e, e->at - 1, e->at);
-    return c < 0;
+    return c < 0 ? CLI_KEY_NONE : c;
 }
 
 static void suspend(struct cli_editor *e) {
@@ -347,8 +348,7 @@ static enum cli_input_event do_key(struct cli_editor *e, int key, bool *done) {
         erase_key(e, key);
         break;
     case CLI_KEY_PASTE:
-        if (!paste(e)) return CLI_INPUT_SIGNAL;
-        break;
+        return do_key(e, paste(e), done);
     case CLI_KEY_EOF:
         return CLI_INPUT_END;
     case CLI_KEY_SIGNAL:
