@@ -34,13 +34,6 @@ static void put_text(struct cli_view *v, const char *text) {
     put(v, text, strlen(text));
 }
 
-static void put_colored(struct cli_view *v, const char *code, const char *text) {
-    int fd = cli_output_is_terminal() ? STDOUT_FILENO : STDERR_FILENO;
-    put_text(v, cli_color(fd, code));
-    put_text(v, text);
-    put_text(v, cli_color(fd, "0"));
-}
-
 static void move(struct cli_view *v, int n, char direction) {
     char sequence[16];
     if (n > 0) put(v, sequence, (size_t)snprintf(sequence, sizeof sequence, "\x1b[%d%c", n, direction));
@@ -68,6 +61,13 @@ static void put_cluster(struct cli_view *v, const char *s, size_t n) {
         char shown[4];
         put(v, shown, cli_escape_next(s + i, n - i, 0, shown, &used));
     }
+}
+
+static void put_colored(struct cli_view *v, const char *code, const char *text) {
+    int fd = cli_output_is_terminal() ? STDOUT_FILENO : STDERR_FILENO;
+    put_text(v, cli_color(fd, code));
+    put_cluster(v, text, strlen(text)); /* a prompt may show what was typed */
+    put_text(v, cli_color(fd, "0"));
 }
 
 /* Rows that the text takes, and where the cursor is. */
