@@ -36,7 +36,8 @@ static void put_character(struct cli_wrap *w, const char *shown, size_t n, int w
     }
     cli_put(shown, n);
     w->column += width;
-    if (blank || alone || w->n + n > sizeof w->word) {
+    bool of_another = width == 0 && w->n == 0; /* a mark on what stands before the word */
+    if (blank || alone || of_another || w->n + n > sizeof w->word) {
         w->n = 0;
         w->width = 0;
     } else {
