@@ -173,9 +173,10 @@ static int read_format(const char *name, const char *value, const char **v) {
 }
 
 static int read_word(const struct row *row, const char *name, const char *value, int *v) {
-    *v = find_word(row->range, value);
-    if (*v >= 0) return CLI_OK;
-    return cli_fail(CLI_USAGE, "%s: '%s' is none of %s", name, value, row->range);
+    int found = find_word(row->range, value);
+    if (found < 0) return cli_fail(CLI_USAGE, "%s: '%s' is none of %s", name, value, row->range);
+    *v = found;
+    return CLI_OK;
 }
 
 static const char *const kv_names[] = {[PHI_KV_F32] = "f32", [PHI_KV_F16] = "f16", [PHI_KV_Q8_0] = "q8_0"};
@@ -249,10 +250,11 @@ static int read_value(struct cli_options *o, const struct row *row, const char *
     case INT:
     case COUNT:
         status = read_integer(row, name, value, &v);
-        *(int *)field = (int)v;
+        if (!status) *(int *)field = (int)v; /* in a chat what is refused changes nothing */
         break;
     case SEED:
-        status = read_integer(row, name, value, field);
+        status = read_integer(row, name, value, &v);
+        if (!status) *(int64_t *)field = v;
         break;
     case REAL:
     case REAL_ABOVE:
