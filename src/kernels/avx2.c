@@ -77,7 +77,8 @@ static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const str
     }
 }
 
-/* In this order for gcc, which would make products for later first, and run out of registers; clang does well alone. */
+/* In this order for gcc, which would make products for later first, and run out of registers; clang does well alone.
+ */
 static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct slab_shape *f) {
     __m256i a = load_q(q);
     p = _mm256_add_epi16(p, f->is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w))
@@ -102,10 +103,6 @@ static INLINE struct lanes lanes_set(float f) {
 
 static INLINE struct lanes lanes_load(const void *p) {
     return (struct lanes){_mm256_loadu_ps(p), _mm256_loadu_ps((const float *)p + 8)};
-}
-
-static INLINE float half_load(const uint8_t *p) {
-    return _cvtsh_ss(load_u16(p));
 }
 
 static INLINE void lanes_store(float *p, struct lanes x) {
@@ -146,10 +143,12 @@ static INLINE struct lanes lanes_from_bf16(const uint8_t *p) {
                           _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p + 16)), 16))};
 }
 
+static INLINE __m256 floats_from_i8(const uint8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
 static INLINE struct lanes lanes_from_i8(const uint8_t *p) {
-    __m128i v = load_16(p);
-    return (struct lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)),
-                          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(v, v)))};
+    return (struct lanes){floats_from_i8(p), floats_from_i8(p + 8)};
 }
 
 static INLINE void lanes_to_f16(uint16_t *p, struct lanes x) {

@@ -269,10 +269,6 @@ static INLINE struct lanes lanes_load(const void *p) {
     return (struct lanes){_mm512_loadu_ps(p)};
 }
 
-static INLINE float half_load(const uint8_t *p) {
-    return _cvtsh_ss(load_u16(p));
-}
-
 static INLINE void lanes_store(float *p, struct lanes x) {
     _mm512_storeu_ps(p, x.v);
 }
