@@ -124,14 +124,16 @@ int cli_model_open(const struct cli_options *o, bool weights, struct cli_model_f
         *model = NULL;
         return cli_fail_with(status, &err);
     }
+    if (weights && !info.tensor_bytes) {
+        phi_model_close(*model);
+        *model = NULL;
+        return cli_fail(CLI_MODEL, "%s: holds a vocabulary but no weights; it can only tokenize", file->path);
+    }
     if (info.trailing_bytes)
         cli_note("%s: the last %llu bytes of the file belong to no tensor and are ignored", file->path,
                  (unsigned long long)info.trailing_bytes);
     if (info.warning[0] && weights) cli_warn("%s: %s", file->path, info.warning);
-    if (!weights || info.tensor_bytes) return CLI_OK;
-    phi_model_close(*model);
-    *model = NULL;
-    return cli_fail(CLI_MODEL, "%s: holds a vocabulary but no weights; it can only tokenize", file->path);
+    return CLI_OK;
 }
 
 void cli_model_announce(const struct cli_model_file *file) {
