@@ -92,12 +92,13 @@ static void *read_all(int fd, size_t size) {
 /* The file behind fd -> *out, which stays the owner of what is in it when this fails. */
 static int take_file(const char *path, int fd, bool read, struct phi_file *out, phi_error *err) {
     struct stat st;
-    if (fstat(fd, &st) != 0) return phi_file_fail(path, err, PHI_MODEL, "cannot be examined (error %d)", errno);
+    if (fstat(fd, &st) != 0) /* Never: fd is open, and no test has a network file system that loses files */
+        return phi_file_fail(path, err, PHI_MODEL, "cannot be examined (error %d)", errno);
     if (!S_ISREG(st.st_mode))
         return phi_file_fail(path, err, PHI_MODEL, "is a %s, not a regular file", kind_of(st.st_mode));
     if (st.st_size <= 0) return phi_file_fail(path, err, PHI_MODEL, "the file is empty; download the model again");
     uint64_t size = (uint64_t)st.st_size;
-    if (size > PTRDIFF_MAX)
+    if (size > PTRDIFF_MAX) /* Never: with 64-bit addresses */
         return phi_file_fail(path, err, PHI_MODEL,
                              "%" PRIu64 " bytes do not fit into the address space of this program", size);
     size_t n_path = strlen(path) + 1;
@@ -113,8 +114,8 @@ static int take_file(const char *path, int fd, bool read, struct phi_file *out, 
     if (read && errno == ENOMEM)
         return phi_file_fail(path, err, PHI_MEMORY, "not enough memory to read %" PRIu64 " bytes; map the file instead",
                              size);
-    if (read)
-        return phi_file_fail(path, err, PHI_MODEL, "cannot be read (error %d)", errno);
+    if (read && !errno) return phi_file_fail(path, err, PHI_MODEL, "it became shorter while it was read");
+    if (read) return phi_file_fail(path, err, PHI_MODEL, "cannot be read (error %d)", errno);
     if (errno == ENOMEM || errno == EAGAIN)
         return phi_file_fail(path, err, PHI_MEMORY, "not enough address space to map %" PRIu64 " bytes", size);
     return phi_file_fail(path, err, PHI_MODEL, "cannot be mapped into memory (error %d); copy it to another storage",

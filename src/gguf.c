@@ -145,7 +145,6 @@ static int read_header(struct phi_gguf *g, struct phi_cursor *c, phi_error *err)
 static bool grow(void **table, uint64_t n, uint64_t *room, size_t item_size) {
     if (n < *room) return true;
     uint64_t more = *room ? *room * 2 : 64;
-    if (more > SIZE_MAX / item_size) return false;
     void *p = phi_realloc(*table, (size_t)more, item_size);
     if (!p) return false;
     *table = p;
@@ -357,7 +356,8 @@ static const char *const type_names[] = {
 
 static int bad_type(const struct phi_gguf *g, const char *quoted, uint32_t id, phi_error *err) {
     char known[160] = "";
-    for (size_t i = 0, at = 0; i < PHI_N_TYPE && at < sizeof known; i++)
+    _Static_assert(sizeof known > PHI_N_TYPE * sizeof "IQ4_NL", "room for the names");
+    for (size_t i = 0, at = 0; i < PHI_N_TYPE; i++)
         at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? " " : "", phi_types[i].name);
     if (id >= sizeof type_names / sizeof *type_names || !type_names[id])
         return bad(g, err, "tensor '%s': unknown type %" PRIu32 " (supported: %s)", quoted, id, known);
@@ -429,11 +429,11 @@ static int place_tensors(struct phi_gguf *g, const uint64_t *offset, phi_error *
     char quoted[PHI_QUOTE_SIZE];
     for (uint64_t i = 0; i < g->n_tensor; i++) {
         struct phi_gguf_tensor *t = &g->tensor[i];
-        uint64_t padded, end;
+        uint64_t end;
         if (!phi_add_u64(g->data_offset, offset[i], &end) || !phi_add_u64(end, t->n_bytes, &end))
             return bad(g, err, "tensor '%s': offset %" PRIu64 " overflows, the file has %" PRIu64 " bytes",
                        phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i], g->file.size);
-        if (!phi_align_u64(t->n_bytes, g->alignment, &padded) || !phi_add_u64(all, padded, &all)) all = UINT64_MAX;
+        if (!phi_add_u64(all, t->n_bytes, &all) || !phi_align_u64(all, g->alignment, &all)) all = UINT64_MAX;
         if (end <= last_end) continue;
         last_end = end;
         last = t;
@@ -496,8 +496,8 @@ static int read_tensors(struct phi_gguf *g, struct phi_cursor *c, phi_error *err
     int status = read_table(g, c, &offset, err);
     if (status) goto out;
     uint64_t at = (uint64_t)(c->at - g->file.data);
-    if (!phi_align_u64(at, g->alignment, &g->data_offset) || (g->data_offset > g->file.size && !n))
-        g->data_offset = g->file.size;
+    phi_align_u64(at, g->alignment, &g->data_offset); /* does not overflow: a whole file is mapped */
+    if (g->data_offset > g->file.size && !n) g->data_offset = g->file.size;
     if ((status = place_tensors(g, offset, err))) goto out;
     if (n && (status = check_padding(g, c->at, err))) goto out;
     g->tensor_order = phi_alloc(n, sizeof *g->tensor_order);

@@ -416,10 +416,11 @@ fail:
 
 int phi_model_lock(const phi_model *m, phi_error *err) {
     const struct phi_file *f = &m->gguf.file;
-    struct rlimit limit;
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY}; /* more than any size */
     if (mlock(f->data, (size_t)f->size) == 0) return PHI_OK;
     int cause = errno;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < f->size)
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (limit.rlim_cur < f->size)
         return phi_file_fail(f->path, err, PHI_MEMORY, "%llu MiB cannot be locked in memory, the limit is %llu KiB (ulimit -l)",
                              (unsigned long long)f->size >> 20, (unsigned long long)limit.rlim_cur >> 10);
     return phi_file_fail(f->path, err, PHI_MEMORY, "%llu MiB cannot be locked in memory (error %d)",

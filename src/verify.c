@@ -21,7 +21,7 @@ static void find_scales(const struct phi_type *type, struct scales *out) {
     float y[MAX_BLOCK];
     out->n = 0;
     out->mask = 0x7c00;
-    for (int at = 0; at + 2 <= type->bytes && out->n < MAX_SCALE; at++) {
+    for (int at = 0; at + 2 <= type->bytes && out->n < MAX_SCALE; at++) { /* Never: more scales, no format has as many */
         bool nan = false;
         block[at + 1] = 0x7e;
         type->decode(block, y);
