@@ -41,6 +41,34 @@ static void become_phi(const char *const *arguments) {
     _exit(127);
 }
 
+/* Between terminal and program a shell, as a job of which the program can be stopped: it says so, and how it finds
+ * the terminal; a line on the terminal lets the job go on. Returns in the job. */
+static void become_shell(void) {
+    pid_t job = fork();
+    signal(SIGTTOU, job ? SIG_IGN : SIG_DFL);
+    setpgid(job, job); /* by both, since one may be late */
+    if (!job) {
+        while (tcgetpgrp(0) != getpgrp()) usleep(1000);
+        return;
+    }
+    tcsetpgrp(0, job);
+    for (int status = 0; waitpid(job, &status, WUNTRACED) == job;) {
+        if (!WIFSTOPPED(status)) _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        struct termios now;
+        char line[16];
+        tcsetpgrp(0, getpgrp());
+        tcgetattr(0, &now);
+        dprintf(1, "[stopped: %s]",
+                now.c_lflag == tty.before.c_lflag && now.c_iflag == tty.before.c_iflag ? "as it was" : "changed");
+        if (read(0, line, sizeof line) <= 0) _exit(99);
+        tcsetpgrp(0, job);
+        kill(-job, SIGCONT);
+    }
+    _exit(98);
+}
+
+static bool with_shell; /* from now on */
+
 static void start(int columns, const char *const *arguments) {
     struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = columns ? 24 : 0};
     tty.n = tty.seen = 0;
@@ -62,6 +90,7 @@ static void start(int columns, const char *const *arguments) {
 #endif
     for (int i = 0; i < 3; i++) dup2(fd, i);
     close(fd), close(tty.master), close(tty.slave);
+    if (with_shell) become_shell();
     become_phi(arguments);
 }
 
@@ -384,6 +413,81 @@ static void check_ends(void) {
     CHECK(exits(0), "run");
 }
 
+/* Ctrl-Z at the prompt and in an answer: the shell gets the terminal as it was, and what was typed is there again. */
+static void check_stop(void) {
+    with_shell = true;
+    START(80, "--temp", "0", "-n", "-2");
+    EXPECT("ctx 0/1024");
+    type("/=half\x1a");
+    EXPECT("\x1b[?2004l");
+    EXPECT("[stopped: as it was]");
+    type("fg\r");
+    EXPECT("\x1b[?2004h");
+    EXPECT("/=half");
+    type("X\r");
+    EXPECT("phi: error: ");
+    CHECK(history_ends("/=halfX"), "%s", history());
+    EXPECT("ctx 0/1024");
+    type("Tell me a story.\r");
+    EXPECT("Tell me a story.");
+    EXPECT("\r\n");
+    EXPECT(" ");
+    type("\x1a");
+    EXPECT("[stopped: as it was]");
+    type("fg\r");
+    EXPECT(" ");
+    type("\x03");
+    EXPECT("stopped: interrupt");
+    EXPECT("ctx ");
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D behind two stops");
+    with_shell = false;
+}
+
+/* Another width while a line is typed: it is drawn again. */
+static void check_resize(void) {
+    struct winsize size = {.ws_col = 40, .ws_row = 10};
+    START(80, "-q");
+    EXPECT("ctx 0/1024");
+    type("/=0123456789");
+    EXPECT("0123456789");
+    CHECK(ioctl(tty.slave, TIOCSWINSZ, &size) == 0, "%s", strerror(errno));
+    kill(tty.child, SIGWINCH); /* the system tells the terminal's foreground processes only */
+    EXPECT("0123456789");
+    EXPECT("ctx 0/1024");
+    type("\r");
+    EXPECT("phi: error: ");
+    EXPECT("ctx 0/1024");
+    type("\x04");
+    CHECK(exits(0), "Ctrl-D");
+}
+
+/* Who asks twice does not wait for the token: both signals are there before the first is looked at. */
+static void check_two_signals(void) {
+    START(80, "-q", "-n", "-2");
+    EXPECT("ctx 0/1024");
+    type("Tell me a story.\r");
+    EXPECT("Tell me a story.");
+    kill(tty.child, SIGSTOP);
+    kill(tty.child, SIGTERM);
+    kill(tty.child, SIGHUP);
+    kill(tty.child, SIGCONT);
+    int status = finish();
+    CHECK(WIFSIGNALED(status) && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGHUP), "status %d", status);
+    CHECK(count("stopped: ") == 0, "it took its time: %s", tty.out);
+}
+
+/* The terminal goes away: so does the program. */
+static void check_hangup(void) {
+    START(80, "-q", "-n", "-2");
+    EXPECT("ctx 0/1024");
+    close(tty.master), close(tty.slave);
+    int status = -1;
+    CHECK(waitpid(tty.child, &status, 0) == tty.child, "%s", strerror(errno));
+    CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP) || (WIFEXITED(status) && WEXITSTATUS(status) == 0),
+          "status %d", status);
+}
+
 /* Keys that a cat would press: the program must live, and leave the terminal as it was. */
 static void check_random_keys(void) {
     static const char *const pieces[] = {"a",
@@ -482,6 +586,10 @@ int main(int argc, char **argv) {
         check_interrupt();
         check_typed_ahead();
         check_ends();
+        check_stop();
+        check_resize();
+        check_two_signals();
+        check_hangup();
         check_random_keys();
     }
     char sub[600];
