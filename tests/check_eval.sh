@@ -178,6 +178,7 @@ wrong 'wrong:2: "choices" is missing' '{"score": "text"}' '{"question": "a", "an
 wrong 'wrong:2: "answer" is missing' '{"score": "text"}' '{"question": "a", "choices": ["b", "c"]}'
 wrong 'wrong:2: "answer" must be the index' '{"score": "text"}' '{"question": "a", "choices": ["b", "c"], "answer": 2}'
 wrong 'wrong:2: "answer" must be the index' '{"score": "text"}' '{"question": "a", "choices": ["b", "c"], "answer": -1}'
+wrong 'wrong:2: "choices" is missing, and the answer is to be a letter' '{"score": "generate", "find": "letter"}' '{"question": "a", "answer": "b"}'
 wrong 'wrong:2: "answer" must be a string' '{"score": "generate"}' '{"question": "a", "answer": 2}'
 wrong 'wrong:2: "question" must be a string' '{"score": "text"}' '{"question": 1, "choices": ["b", "c"], "answer": 1}'
 wrong 'wrong:2: "task" does not belong to a question' '{"score": "text"}' '{"question": "a", "task": "x", "answer": "b"}'
