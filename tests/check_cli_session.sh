@@ -66,6 +66,22 @@ cut_up "-1 5" --temp 0
 run 0 run --no-perf --session "$s" -n 5 --temp 0; out ''
 run 0 run -q --session "$s" -n 5 --temp 0 -p " Once upon a"
 if [ -s "$dir/out" ]; then pass; else fail "nothing behind the prompt"; fi
+run 0 run -q -p "$story" --temp 0 -n -1 --session "$dir/ended"
+run 0 run -q --session "$dir/ended" -n 5 --temp 0 --ignore-eos
+if [ -s "$dir/out" ]; then pass; else fail "an end that does not count"; fi
+# a full context: it stays full, or half of it is forgotten as it is within one run
+run 0 run -q -p "$story" -c 32 -n 70 -s 1 --ignore-eos --context-shift
+cp "$dir/out" "$dir/straight"
+rm -f "$s"
+run 0 run -q -p "$story" -c 32 -n -2 -s 1 --ignore-eos --session "$s"
+cp "$dir/out" "$dir/cut"
+run 0 run --no-perf -c 32 -n 5 --session "$s"; out ''
+for n in 2 10 30; do
+    run 0 run -q -c 32 -n $n -s 1 --ignore-eos --context-shift --session "$s"
+    cat "$dir/out" >> "$dir/cut"
+done
+what="a full context, in pieces"
+same "$dir/cut" "$dir/straight"
 # a prompt in two parts is the prompt
 run 0 run -q -p "Once upon a time there was" --temp 0 -n 20
 cp "$dir/out" "$dir/straight"

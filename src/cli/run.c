@@ -80,9 +80,10 @@ static int shift(struct answer *a, struct cli_statistics *s, bool *more) {
     memmove(a->ids + a->n_keep, a->ids + a->n_keep + n_drop, n_rest * sizeof *a->ids);
     a->n_id -= n_drop;
     a->stream.began = a->stream.last_shown = cli_seconds();
-    int status = phi_session_rewind(a->session, a->n_keep, &err);
-    if (!status) status = phi_session_eval(a->session, a->ids + a->n_keep, n_rest, on_progress, a, &err);
-    s->n_prompt += phi_session_n_past(a->session) - a->n_keep;
+    size_t past = phi_session_n_past(a->session), from = past < a->n_keep ? past : a->n_keep;
+    int status = phi_session_rewind(a->session, from, &err);
+    if (!status) status = phi_session_eval(a->session, a->ids + from, a->n_id - from, on_progress, a, &err);
+    s->n_prompt += phi_session_n_past(a->session) - from;
     s->result.prompt_seconds += cli_seconds() - a->stream.began;
     if (status) return cli_fail_with(status, &err);
     *more = phi_session_n_past(a->session) == a->n_id;
@@ -118,7 +119,9 @@ static int catch_up(struct answer *a, struct cli_statistics *s, bool *more) {
     if (a->n_known > (size_t)s->n_ctx) { /* without a prompt: the last token was one that there was no room to compute */
         s->result.reason = PHI_STOP_CONTEXT;
         *more = a->o->context_shift && a->o->n_predict != -2;
-        return *more ? shift(a, s, more) : CLI_OK;
+        int status = *more ? shift(a, s, more) : CLI_OK;
+        a->n_known = a->n_id; /* fewer, when some are forgotten */
+        return status;
     }
     int status = 0;
     if (!n_prompt && phi_session_n_past(a->session) == a->n_known)
