@@ -11,7 +11,7 @@ static void put(uint8_t *at, size_t n_bytes, uint64_t v) {
     for (size_t i = 0; i < n_bytes; i++) at[i] = (uint8_t)(v >> 8 * i);
 }
 
-int cli_resume_read(const struct cli_saved *s, struct cli_resume *r) {
+int cli_resume_read(const struct cli_saved *s, int n_vocab, struct cli_resume *r) {
     const struct phi_session_state *state = cli_saved_state(s);
     const uint8_t *p = state->extra;
     if (state->n_extra >= HEAD) {
@@ -24,7 +24,7 @@ int cli_resume_read(const struct cli_saved *s, struct cli_resume *r) {
         r->held = p + HEAD + r->n_sampler;
         size_t left = state->n_extra - HEAD;
         if (r->n_sampler <= left && r->n_held == left - r->n_sampler && r->n_prompt <= state->n_id &&
-            r->stop_id >= -1)
+            r->stop_id >= -1 && r->stop_id < n_vocab)
             return CLI_OK;
     }
     return cli_fail(CLI_FAILED, "%s: session ignored: it is damaged; move it away", s->path);

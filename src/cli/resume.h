@@ -14,8 +14,8 @@ struct cli_resume {
     size_t n_sampler, n_held;
 };
 
-/* From the state of a file. CLI_OK, or CLI_FAILED with the error line printed. */
-int cli_resume_read(const struct cli_saved *s, struct cli_resume *r);
+/* From the state of a file, for a model with n_vocab tokens. CLI_OK, or CLI_FAILED with the error line printed. */
+int cli_resume_read(const struct cli_saved *s, int n_vocab, struct cli_resume *r);
 
 /* The sampler as it was; it has been told of the state's ids. Where that cannot be, since it has a grammar now, or another one, a
  * note says so and it goes on as it is. other_seed: but for its generator, which begins with the seed that was given. */

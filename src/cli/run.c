@@ -238,7 +238,9 @@ static int join(struct answer *a, int32_t **ids, size_t *n) {
         a->resume = (struct cli_resume){.stop_id = -1, .n_prompt = *n};
         return CLI_OK;
     }
-    int status = cli_resume_read(a->saved, &a->resume);
+    struct phi_model_info m;
+    phi_model_get_info(phi_session_model(a->session), &m);
+    int status = cli_resume_read(a->saved, m.n_vocab, &a->resume);
     if (!status) status = make_room(ids, state->n_id + *n + 1);
     if (status) return status;
     memmove(*ids + state->n_id, *ids, *n * sizeof **ids);
