@@ -298,6 +298,8 @@ static void check_models(void) {
     lists.n_ctx_orig = 64;
     try_model("width of values", with_string(m, "phi3.attention.value_length", "16"),
               "phi3.attention.value_length has the type str", NULL);
+    try_model("rotated dimensions", with_string(m, "phi3.rope.dimension_count", "16"),
+              "phi3.rope.dimension_count has the type str", NULL);
     try_model("no scaling", with_string(m, scaling, "none"), NULL, NULL);
     try_model("lists would be used if there were any", with_string(m, scaling, "longrope"), NULL, NULL);
     try_model("lists", with_string(lists, scaling, "longrope"), NULL, &info);
@@ -353,8 +355,15 @@ static void check_names(void) {
     m.skip = "general.file_type";
     try_model("without a file type", tiny_phi3_build(&m), NULL, &info);
     CHECK(strcmp(info.type, "F32") == 0, "most weights are F32, not %s", info.type);
+    struct gguf_writer w = gguf_begin(3);
+    gguf_str(&w, "general.architecture", "phi3");
+    tiny_phi3_vocabulary(&w, m.n_vocab);
+    gguf_end(&w);
+    try_model("a vocabulary", w, NULL, &info);
+    CHECK(strcmp(info.type, "vocabulary only") == 0 && info.n_vocab == m.n_vocab && info.n_layer == 0, "%s",
+          info.type);
     m.type[0].in_name = ""; /* the matrices all */
-    struct gguf_writer w = tiny_phi3_build(&m);
+    w = tiny_phi3_build(&m);
     gguf_u32(&w, "general.file_type", 999);
     gguf_end(&w);
     try_model("a file type that nobody knows", w, NULL, &info);
