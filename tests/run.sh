@@ -10,7 +10,7 @@ mkdir -p "$logs"
 jobs=${PHI_JOBS:-$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)}
 
 # The longest are begun first, so that at the end no core waits for one of them.
-first="check_session_file.c check_cli_session.sh check_engine.c check_eval.sh check_cli.sh check_cli_terminal.c"
+first="check_session_file.c check_failures.c check_session.c check_cli_session.sh check_engine.c check_eval.sh check_cli_terminal.c check_cli.sh"
 
 wanted() { # FILE
     [ -n "${PHI_CHECK:-}" ] || return 0
