@@ -1,7 +1,7 @@
 /* llama.cpp's file of base logits: its layout is in eval.h. Reads it as hostile input, from a mapping, since it can
  * be larger than the memory; writes it chunk by chunk. */
 #include "eval.h"
-#include "storage.h"
+#include "../file.h"
 #include "../io.h"
 #include "../memory.h"
 #include "../score.h"
@@ -57,7 +57,7 @@ static int read_header(struct eval_base *b, uint64_t size, int n_vocab) {
 
 static void watch(const struct eval_base *b, bool mapped) {
     struct phi_file f = {b->data, b->n_mapped, (char *)(uintptr_t)b->path};
-    cli_storage_watch(&f, mapped);
+    if (phi_file_watch) phi_file_watch(&f, mapped);
 }
 
 int eval_base_open(struct eval_base *b, const char *path, int n_vocab) {

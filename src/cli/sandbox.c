@@ -306,9 +306,11 @@ static bool add_folder(int rules, const char *folder, uint64_t rights) {
     return good;
 }
 
-/* The version that holds now, 0: none. *folder becomes NULL if it cannot be granted. */
-static int restrict_files(const char **folder) {
+/* The version that holds now, 0: none. *folder becomes NULL if it cannot be granted; then, with renames, nothing holds, because what is
+ * there already could not be removed any more. */
+static int restrict_files(const char **folder, bool renames) {
 #if defined(__ANDROID__)
+    (void)renames;
     *folder = NULL; /* apps are never granted it */
     return 0;
 #else
@@ -322,7 +324,7 @@ static int restrict_files(const char **folder) {
     uint64_t rights = (WRITE_FILE | REMOVE_FILE | MAKE_FILE | TRUNCATE) & r.files;
     if (rules < 0 || (*folder && !add_folder(rules, *folder, rights))) *folder = NULL;
     if (rules < 0) return 0;
-    bool good = try_call(LANDLOCK_RESTRICT, (unsigned long)rules, 0, 0, 0) == 0;
+    bool good = (*folder || !renames) && try_call(LANDLOCK_RESTRICT, (unsigned long)rules, 0, 0, 0) == 0;
     phi_io_close(rules);
     if (!good) *folder = NULL;
     return good ? (int)abi : 0;
@@ -331,7 +333,7 @@ static int restrict_files(const char **folder) {
 
 static void enter(const char *folder, bool renames) {
     if (prctl(SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL)) return;
-    landlock_abi = restrict_files(&folder);
+    landlock_abi = restrict_files(&folder, renames);
     has_filter = install_filter(folder != NULL, renames);
     if (folder) snprintf(writable, sizeof writable, "%s", folder);
 }

@@ -114,7 +114,7 @@ static void check(const struct watched *w) {
     cli_warn("%s changed while the program ran; what was computed after that may be wrong", w->path);
 }
 
-void cli_storage_watch(const struct phi_file *f, bool mapped) {
+static void watch(const struct phi_file *f, bool mapped) {
     size_t i = 0;
     while (i < n_table && table[i].data != (mapped ? NULL : f->data)) i++;
     if (i == MOST || (!mapped && i == n_table)) return;
@@ -146,5 +146,5 @@ void cli_storage_init(void) {
     action.sa_flags = SA_SIGINFO | SA_ONSTACK; /* threads of a session have no such stack and use their own */
     sigaltstack(&other, NULL);
     sigaction(SIGBUS, &action, NULL);
-    phi_file_watch = cli_storage_watch;
+    phi_file_watch = watch;
 }

@@ -7,13 +7,10 @@
 
 /* From now on a read of a mapped file that fails (SIGBUS: the file was cut short, its storage removed) ends the program with an
  * error line and CLI_MODEL instead of a bare "Bus error"; what was to be done before such an end (signals) is done, and the
- * terminal gets back the modes that it has now. */
+ * terminal gets back the modes that it has now. When a file is unmapped, a warning tells if it was written to since it was mapped: its
+ * bytes changed under the computation, which nothing else tells. Sets phi_file_watch (file.h); whoever maps a file in another way
+ * calls that, too, with a path that lives as long as the mapping. One thread at a time. */
 void cli_storage_init(void);
-
-/* As phi_file_watch (file.h), which it is, for a file that is mapped in another way: the path lives as long as the mapping. When it
- * goes, a warning tells if the file was written to since it came: its bytes changed under the computation, which nothing else
- * tells. One thread at a time. */
-void cli_storage_watch(const struct phi_file *f, bool mapped);
 
 void cli_storage_check(void); /* that warning now, for every file that is mapped: each is told of once */
 
