@@ -1,7 +1,12 @@
 /* Every slot of every level against the scalar one, bit for bit; with --bench, how fast each is.
  *
- * Inputs end at an unreadable page, so that a load behind them ends the program (with the name of the case); outputs
- * have canaries on both sides. NaN compares as NaN whatever its sign and payload. PHI_SEED repeats a run. */
+ * Every buffer that a kernel is given, scratch included, lies between unreadable pages: in one half of the cases it ends at the
+ * page behind it, in the other it begins at the page before it or up to 63 bytes behind that, so that a load or a store
+ * outside ends the program (with the name of the case). Where there is no page there are canaries.
+ *
+ *     [ unreadable ][ shift | buffer | canary ...  |  ... canary | buffer ][ unreadable ]
+ *
+ * NaN compares as NaN whatever its sign and payload. PHI_SEED repeats a run. */
 #include "../src/kernels/kernels.h"
 #include "../src/kernels/floats.h"
 #include "check.h"
@@ -47,37 +52,42 @@ static void crashed(int number) {
 enum { N_BUFFER = 12, CANARY = 64 };
 static const size_t buffer_size = 1u << 20;
 static unsigned char *buffers[N_BUFFER];
+static int at_begin; /* where buffers are laid now */
 
 static void make_buffers(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     for (int i = 0; i < N_BUFFER; i++) {
-        unsigned char *p = mmap(NULL, buffer_size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED || mprotect(p + buffer_size, page, PROT_NONE) != 0) {
+        unsigned char *p = mmap(NULL, buffer_size + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) != 0 || mprotect(p + page + buffer_size, page, PROT_NONE) != 0) {
             perror("mmap");
             exit(1);
         }
-        buffers[i] = p;
+        buffers[i] = p + page;
     }
 }
 
-/* size bytes that end at an unreadable page, or, to be aligned, less than `align` before it. */
+/* size bytes, aligned: as near to the unreadable page behind them as that allows, or less than 64 bytes behind the one before. */
 static void *input(int i, size_t size, size_t align) {
-    if (size + CANARY > buffer_size) abort();
-    return buffers[i] + (buffer_size - size) / align * align;
+    if (size + 2 * CANARY > buffer_size) abort();
+    return buffers[i] + (at_begin ? random_below((unsigned)(64 / align)) * align : (buffer_size - size) / align * align);
 }
 
-/* size bytes for results between canaries. */
-static void *output(int i, size_t size) {
-    if (size + 2 * CANARY > buffer_size) abort();
-    unsigned char *p = buffers[i] + buffer_size - CANARY - size;
-    memset(p - CANARY, 0xa5, size + 2 * CANARY);
+/* size bytes for results, which are numbers of so many bytes. */
+static void *output(int i, size_t size, size_t number) {
+    unsigned char *p = input(i, size, number), *first = buffers[i], *end = first + buffer_size;
+    memset(p - first > CANARY ? p - CANARY : first, 0xa5, p - first > CANARY ? CANARY : (size_t)(p - first));
+    memset(p, 0xa5, size);
+    memset(p + size, 0xa5, end - (p + size) > CANARY ? CANARY : (size_t)(end - (p + size)));
     return p;
 }
 
-static int canaries_live(const void *output, size_t size) {
-    const unsigned char *p = output;
-    for (int i = 1; i <= CANARY; i++)
-        if (p[-i] != 0xa5 || p[size + (size_t)i - 1] != 0xa5) return 0;
+/* Of output(i). */
+static int canaries_live(int i, const void *output, size_t size) {
+    const unsigned char *p = output, *first = buffers[i], *end = first + buffer_size;
+    for (const unsigned char *at = p; at > first && p - at < CANARY;)
+        if (*--at != 0xa5) return 0;
+    for (const unsigned char *at = p + size; at < end && at - (p + size) < CANARY; at++)
+        if (*at != 0xa5) return 0;
     return 1;
 }
 
@@ -92,11 +102,11 @@ static long differ(const float *a, const float *b, size_t n) {
     return -1;
 }
 
-/* One check: equal bits and whole canaries. */
-static void check_floats(const float *got, const float *want, size_t n) {
+/* One check: equal bits and whole canaries; got is output(i). */
+static void check_floats(int i, const float *got, const float *want, size_t n) {
     long at = differ(got, want, n);
     CHECK(at < 0, "%s: element %ld of %zu is %a, not %a", now, at, n, (double)got[at], (double)want[at]);
-    CHECK(canaries_live(got, n * sizeof *got), "%s: wrote outside its output", now);
+    CHECK(canaries_live(i, got, n * sizeof *got), "%s: wrote outside its output", now);
 }
 
 /* ---- Matrices ---- */
@@ -257,17 +267,17 @@ static void check_matmul(const struct phi_kernels *k, const struct phi_kernels *
     m.x = &x;
     m.ldy = (size_t)n_row + random_below(3);
     size_t size = (size_t)(n_col - 1) * m.ldy + (size_t)n_row;
-    m.y = output(5, size * 4);
+    m.y = output(5, size * 4, 4);
     if (size > sizeof want / sizeof want[0]) abort();
     memcpy(want, m.y, size * 4);                               /* between columns nothing is written */
-    size_t scratch = k->scratch_per_k * (size_t)m.k / 64 * 64; /* whole vectors up to the unreadable page */
-    m.scratch = input(6, k->scratch_per_k * (size_t)m.k, 64);
-    if (scratch) memset(m.scratch, 0xff, scratch);
+    size_t scratch = k->scratch_per_k * (size_t)m.k;
+    m.scratch = output(6, scratch, 64);
     k->matmul[type->index](&m);
     float *got = m.y;
+    CHECK(canaries_live(6, m.scratch, scratch), "%s: wrote outside its scratch", now);
     m.y = want;
     scalar->matmul[type->index](&m);
-    check_floats(got, want, size);
+    check_floats(5, got, want, size);
 }
 
 static void check_type(const struct phi_kernels *k, const struct phi_kernels *scalar, const struct phi_type *type) {
@@ -287,6 +297,10 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
     for (int i = 0; i < 10; i++)
         check_matmul(k, scalar, type, i % 2 ? 17 : 7, plain ? lengths[i] : 1 + i % 3, i % 4, cols[i], W_RANDOM,
                      V_RANDOM);
+    for (int i = 1; i <= 17; i++) /* every number of columns; of blocks; of plain weights up to four vectors */
+        check_matmul(k, scalar, type, 7, plain ? 33 : 1 + i % 2, 0, i, W_RANDOM, V_RANDOM);
+    for (int i = 1; i <= (plain ? 70 : type->block == 32 ? 17 : 5); i++)
+        for (int n_col = 1; n_col <= 5; n_col += 4) check_matmul(k, scalar, type, 5, i, 0, n_col, W_RANDOM, V_RANDOM);
     for (int i = 0; i < 4 && !plain; i++) /* beyond the slabs and the pieces of k of all levels */
         check_matmul(k, scalar, type, 66 + i, type->block == 32 ? 49 - i : 6 - i % 2, i, 3 + 3 * i, W_RANDOM, V_RANDOM);
     for (int i = 0; i < 2 && !plain; i++) /* and the groups of slabs that many columns run over */
@@ -295,6 +309,22 @@ static void check_type(const struct phi_kernels *k, const struct phi_kernels *sc
         for (int vk = 0; vk < N_VALUES; vk++)
             for (int n_col = 1; n_col <= 5; n_col += 4)
                 check_matmul(k, scalar, type, 9, plain ? 40 : 2, 0, n_col, (enum weights)wk, (enum values)vk);
+}
+
+/* ---- Rows of weights: no slots, but they touch the same buffers ---- */
+
+static void check_rows(const struct phi_type *type, size_t n_block) {
+    size_t n = n_block * (size_t)type->block, size = n_block * (size_t)type->bytes;
+    testing("%s: %zu blocks", type->name, n_block);
+    uint8_t *w = input(0, size, 1), *packed = output(3, size, 1);
+    float *x = output(1, n * 4, 4), *column = input(2, n * 4, 4);
+    fill_weights(type, w, n_block, W_RANDOM);
+    phi_type_decode_row(type, w, x, n);
+    CHECK(canaries_live(1, x, n * 4), "%s: decoding wrote outside", now);
+    fill_values(x, n, V_RANDOM);
+    for (size_t i = 0; i < n; i++) column[i] = (float)(1 + random_below(9));
+    phi_type_encode_row(type, x, column, packed, n);
+    CHECK(canaries_live(3, packed, size), "%s: encoding wrote outside", now);
 }
 
 /* ---- The other slots ---- */
@@ -308,59 +338,59 @@ static void check_quantize(const struct phi_kernels *k, const struct phi_kernels
     fill_values(x, size, vk);
     if (vk == V_RANDOM) /* ties between two integers: 127 / 63.5 = 2 */
         for (int i = 0; i < n; i++) x[i] = i % block == 0 ? 63.5f : (float)(int)random_below(254) * 0.25f - 31.75f;
-    int8_t *q = output(1, size), *want_q = output(2, size);
-    float *scale = output(3, n_scale * 4), *want_scale = output(4, n_scale * 4);
-    int16_t *sum = output(5, n_sum * 2), *want_sum = output(6, n_sum * 2);
+    int8_t *q = output(1, size, 1), *want_q = output(2, size, 1);
+    float *scale = output(3, n_scale * 4, 4), *want_scale = output(4, n_scale * 4, 4);
+    int16_t *sum = output(5, n_sum * 2, 2), *want_sum = output(6, n_sum * 2, 2);
     (block == 32 ? scalar->quantize_q8_32 : scalar->quantize_q8_256)(x, n, want_q, want_scale, want_sum);
     (block == 32 ? k->quantize_q8_32 : k->quantize_q8_256)(x, n, q, scale, sum);
     CHECK(memcmp(q, want_q, size) == 0, "%s: q differs", now);
     CHECK(memcmp(sum, want_sum, n_sum * 2) == 0, "%s: sums differ", now);
-    CHECK(canaries_live(q, size) && canaries_live(sum, n_sum * 2), "%s: wrote outside q or sum", now);
-    check_floats(scale, want_scale, n_scale);
+    CHECK(canaries_live(1, q, size) && canaries_live(5, sum, n_sum * 2), "%s: wrote outside q or sum", now);
+    check_floats(3, scale, want_scale, n_scale);
 }
 
 /* Slots that go through n floats one by one. */
 static void check_elements(const struct phi_kernels *k, const struct phi_kernels *scalar, int n, enum values vk) {
     size_t size = (size_t)n;
     float *x = input(0, size * 4, 4), *w = input(1, size * 4, 4);
-    float *got = output(2, size * 4), *want = output(3, size * 4);
+    float *got = output(2, size * 4, 4), *want = output(3, size * 4, 4);
     fill_values(x, size, vk);
     fill_values(w, size, V_RANDOM);
 
     testing("%s rms_norm: n %d, values %d", k->name, n, (int)vk);
     scalar->rms_norm(x, w, want, n, 1e-5f);
     k->rms_norm(x, w, got, n, 1e-5f);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
     memcpy(got, x, size * 4);
     k->rms_norm(got, w, got, n, 1e-5f);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
 
     testing("%s add: n %d, values %d", k->name, n, (int)vk);
     memcpy(got, w, size * 4);
     memcpy(want, w, size * 4);
     scalar->add(want, x, n);
     k->add(got, x, n);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
 
     testing("%s fold: n %d, values %d", k->name, n, (int)vk);
     memcpy(got, w, size * 4);
     memcpy(want, w, size * 4);
     scalar->fold(want, x, n, 0.7f, 0.3f);
     k->fold(got, x, n, 0.7f, 0.3f);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
 
     testing("%s swiglu: n %d, values %d", k->name, n, (int)vk);
     if (vk == V_RANDOM)
         for (int i = 0; i < n; i++) x[i] *= 100.0f; /* beyond both ends of exp */
     scalar->swiglu(x, w, want, n);
     k->swiglu(x, w, got, n);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
     memcpy(got, x, size * 4);
     k->swiglu(got, w, got, n);
-    check_floats(got, want, size);
+    check_floats(2, got, want, size);
 
     testing("%s f16_from_f32: n %d, values %d", k->name, n, (int)vk);
-    uint16_t *h = output(4, size * 2), *want_h = output(5, size * 2);
+    uint16_t *h = output(4, size * 2, 2), *want_h = output(5, size * 2, 2);
     for (int i = 0; i < n; i++)
         if (random_below(2))
             x[i] = f32_from_bits((uint32_t)(random_below(2) << 31 | (0x32000000u + random_below(0x17000000))));
@@ -370,18 +400,18 @@ static void check_elements(const struct phi_kernels *k, const struct phi_kernels
     for (int i = 0; i < n; i++)
         if (h[i] != want_h[i] && !((h[i] & 0x7fff) > 0x7c00 && (want_h[i] & 0x7fff) > 0x7c00)) equal = 0;
     CHECK(equal, "%s: differs", now);
-    CHECK(canaries_live(h, size * 2), "%s: wrote outside its output", now);
+    CHECK(canaries_live(4, h, size * 2), "%s: wrote outside its output", now);
 
     testing("%s rope: n_half %d, values %d", k->name, n, (int)vk);
-    got = output(2, size * 8);
-    want = output(3, size * 8);
+    got = output(2, size * 8, 4);
+    want = output(3, size * 8, 4);
     float *c = input(0, size * 4, 4), *s = w;
     fill_values(c, size, V_RANDOM);
     fill_values(got, 2 * size, vk);
     memcpy(want, got, size * 8);
     scalar->rope(want, c, s, n);
     k->rope(got, c, s, n);
-    check_floats(got, want, 2 * size);
+    check_floats(2, got, want, 2 * size);
 }
 
 /* n positions of a cache, whatever their order: values, or int8 and f16 scales at random. */
@@ -412,7 +442,7 @@ static void check_scores(const struct phi_kernels *k, const struct phi_kernels *
     int n_group = 1 + (int)random_below(5), n_key = PHI_KEY_GROUP * n_group;
     size_t n_q = (size_t)(n_query * hd), n_scale = (size_t)(n_query * (hd / 32)),
            ld = (size_t)n_key + random_below(9);
-    float *q = input(0, n_q * 4, 4), *q8_scale = input(2, n_scale * 4 + 4, 4);
+    float *q = input(0, n_q * 4, 4), *q8_scale = input(2, n_scale * 4, 4);
     int8_t *q8 = input(1, n_q, 64);
     fill_values(q, n_q, V_RANDOM);
     fill_values(q8_scale, n_scale, V_RANDOM);
@@ -421,12 +451,12 @@ static void check_scores(const struct phi_kernels *k, const struct phi_kernels *
     fill_cache(key, (size_t)n_key, cache, hd, vk);
     testing("%s scores[%d]: hd %d, %d queries, %d groups, values %d", k->name, cache, hd, n_query, n_group, (int)vk);
     size_t n = (size_t)(n_query - 1) * ld + (size_t)n_key;
-    float *got = output(4, n * 4), *want = output(5, n * 4);
+    float *got = output(4, n * 4, 4), *want = output(5, n * 4, 4);
     struct phi_scores a = {q, q8, q8_scale, n_query, hd, n_group, key, 0.125f, want, ld};
     scalar->scores[cache](&a);
     a.score = got;
     k->scores[cache](&a);
-    check_floats(got, want, n); /* gaps between rows are canaries too */
+    check_floats(4, got, want, n); /* gaps between rows are canaries too */
 }
 
 static void check_weighted(const struct phi_kernels *k, const struct phi_kernels *scalar, int cache, int hd,
@@ -441,20 +471,20 @@ static void check_weighted(const struct phi_kernels *k, const struct phi_kernels
     void *value = input(1, (size_t)end * phi_cache_bytes(cache, hd), cache == PHI_CACHE_F32 ? 4 : 2);
     for (int j = 0; j < end; j++)
         fill_cache((uint8_t *)value + (size_t)j * phi_cache_bytes(cache, hd), 1, cache, hd, vk);
-    float *got = output(4, n * 4), *want = output(5, n * 4);
+    float *got = output(4, n * 4, 4), *want = output(5, n * 4, 4);
     for (int i = 0; i < n_query; i++) fill_values(want + (size_t)i * ld_o, (size_t)hd, V_RANDOM);
     memcpy(got, want, n * 4);
     struct phi_values a = {p, ld_p, n_query, hd, first, end, value, want, ld_o};
     scalar->values[cache](&a);
     a.o = got;
     k->values[cache](&a);
-    check_floats(got, want, n);
+    check_floats(4, got, want, n);
 }
 
 static void check_softmax(const struct phi_kernels *k, const struct phi_kernels *scalar, int first, int end,
                           int kind) {
     testing("%s softmax: keys %d..%d, kind %d", k->name, first, end - 1, kind);
-    float *got = output(2, (size_t)end * 4), *want = output(3, (size_t)end * 4);
+    float *got = output(2, (size_t)end * 4, 4), *want = output(3, (size_t)end * 4, 4);
     for (int i = 0; i < end; i++) {
         float v = random_float() * (kind == 1 ? 200.0f : 5.0f);
         if (kind == 2) v = -0.0f;
@@ -468,14 +498,14 @@ static void check_softmax(const struct phi_kernels *k, const struct phi_kernels 
     k->softmax(got, first, end, &m, &l);
     CHECK(same_float(m, want_m), "%s: largest is %a, not %a", now, (double)m, (double)want_m);
     CHECK(same_float(l, want_l), "%s: sum is %a, not %a", now, (double)l, (double)want_l);
-    check_floats(got, want, (size_t)end);
+    check_floats(2, got, want, (size_t)end);
 }
 
 /* exp of every kind of argument, through softmax: p - m with m = 0. */
 static void check_exp(const struct phi_kernels *k, const struct phi_kernels *scalar) {
     testing("%s softmax: sweep of exp", k->name);
     static float want[PHI_KEY_BLOCK];
-    float *got = output(2, sizeof want);
+    float *got = output(2, sizeof want, 4);
     for (int round = 0; round < 40; round++) {
         for (int i = 0; i < PHI_KEY_BLOCK; i++) {
             uint32_t u = 0x80000000u | (uint32_t)check_random(&state) >> 1;
@@ -487,12 +517,21 @@ static void check_exp(const struct phi_kernels *k, const struct phi_kernels *sca
         scalar->softmax(want, 0, PHI_KEY_BLOCK, &want_m, &want_l);
         k->softmax(got, 0, PHI_KEY_BLOCK, &m, &l);
         CHECK(same_float(l, want_l), "%s: sum is %a, not %a", now, (double)l, (double)want_l);
-        check_floats(got, want, PHI_KEY_BLOCK);
+        check_floats(2, got, want, PHI_KEY_BLOCK);
     }
 }
 
 static void check_level(const struct phi_kernels *k, const struct phi_kernels *scalar) {
     static const int lengths[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 100, 257};
+    for (int n = 1; n <= 70; n++) check_elements(k, scalar, n, V_RANDOM);
+    for (int hd = 1; hd <= 70; hd++)
+        for (int cache = 0; cache < PHI_N_CACHE; cache++) {
+            if (cache == PHI_CACHE_Q8_0 && hd % 32) continue;
+            for (int n_query = 1; n_query <= 16; n_query += 1 + (int)random_below(5)) {
+                check_scores(k, scalar, cache, hd, n_query, V_RANDOM);
+                check_weighted(k, scalar, cache, hd, n_query, V_RANDOM);
+            }
+        }
     static const int head_dims[] = {32, 64, 96, 128, 40, 80, 1, 7, 17};
     for (int t = 0; t < PHI_N_TYPE; t++) check_type(k, scalar, &phi_types[t]);
     for (int vk = 0; vk < N_VALUES; vk++) {
@@ -765,8 +804,11 @@ int main(int argc, char **argv) {
     make_buffers();
     for (int i = 1; phi_kernels_level(i); i++) {
         CHECK(phi_kernels_select(phi_kernels_level(i), &k) == 0, "level %s", phi_kernels_level(i));
-        check_level(&k, &scalar);
+        for (at_begin = 0; at_begin < 2; at_begin++) check_level(&k, &scalar);
     }
+    for (at_begin = 0; at_begin < 2; at_begin++)
+        for (int t = 0; t < PHI_N_TYPE; t++)
+            for (size_t n = 1; n <= (phi_types[t].block == 1 ? 40 : 4); n++) check_rows(&phi_types[t], n);
     CHECK(phi_kernels_select("none", &k) != 0, "a level that does not exist was found");
     return check_done("check_kernels");
 }
