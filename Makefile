@@ -86,6 +86,7 @@ LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/%.o) $(B)/kernels/reference.scalar.o \
 	$(LEVELS:%=$(B)/kernels/%.o) $(if $(LEVELS),$(B)/kernels/reference.level.o)
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/%.o)
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/check_*.c))
+FUZZERS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz_*.c))
 TOOLS := $(patsubst tools/%.c,$(B)/tools/%,$(wildcard tools/*.c))
 
 all: phi libphi.a
@@ -141,7 +142,7 @@ $(B)/tools/%: tools/%.c libphi.a $(B)/config
 
 tools: $(TOOLS)
 
-check: phi libphi.a $(TESTS) $(TOOLS)
+check: phi libphi.a $(TESTS) $(FUZZERS) $(TOOLS)
 	@CC='$(CC)' PHI_FLAGS='$(CFLAGS) $(LDFLAGS) $(OPENMP_FLAG) $(LINK)' PHI_MAKE='$(MAKE_COMMAND)' $(SHELL) tests/run.sh $(B) $(SHELL)
 
 # A program for another machine cannot write its own manual: then it is left out.
@@ -171,4 +172,4 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 .PHONY: all tools check install uninstall clean help
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(TOOLS:=.d)

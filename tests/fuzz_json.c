@@ -1,20 +1,8 @@
-/* Any bytes as a JSON text: parsing must not crash, must answer with success or the status asked for and a sentence, and
- * what it accepts must be sound. For libFuzzer: make CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link"
- * libphi.a clang -std=c11 -D_GNU_SOURCE -g -fsanitize=address,undefined,fuzzer -DPHI_LIBFUZZER tests/fuzz_json.c
- * libphi.a -lm Without PHI_LIBFUZZER it is a program that replays the files of its command line. */
+/* Any bytes as a JSON text, and as a text that is written as JSON: parsing must answer with success or the status
+ * asked for and a sentence, what it accepts must be sound, and what is escaped must come back. */
 #include "../src/json.h"
-#include "../src/memory.h"
 #include "../src/utf8.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static void must(int holds, const char *what, const char *found) {
-    if (holds) return;
-    fprintf(stderr, "%s: %s\n", what, found);
-    abort();
-}
+#include "fuzz_replay.h"
 
 /* Every node lies inside the one around it, and is reached by walking; strings are UTF-8. */
 static void must_be_sound(const struct phi_json *j, size_t n) {
@@ -25,42 +13,70 @@ static void must_be_sound(const struct phi_json *j, size_t n) {
         double f;
         uint32_t count = 0, at = v + 1;
         if (node->kind >= PHI_JSON_NUMBER && node->kind != PHI_JSON_ARRAY && node->kind != PHI_JSON_OBJECT) {
-            must((size_t)node->at + node->n <= n, "a text outside", "");
+            fuzz_must((size_t)node->at + node->n <= n, "a text outside", "");
             for (size_t k = 0; k < node->n;) {
                 int length = phi_utf8_length(text + k, node->n - k);
-                must(length > 0, "not UTF-8", "");
+                fuzz_must(length > 0, "not UTF-8", "");
                 k += (size_t)length;
             }
         }
         if (node->kind == PHI_JSON_KEY) {
-            must(node->next < v && phi_json_get_n(j, node->next, text, node->n) == v + 1, "not found", text);
+            fuzz_must(node->next < v && phi_json_get_n(j, node->next, text, node->n) == v + 1, "not found", text);
             continue;
         }
-        must(node->next > v && node->next <= j->n_node, "an end outside", "");
-        if (phi_json_i64(j, v, &i)) must(phi_json_f64(j, v, &f) && f == (double)i, "two values", "");
+        fuzz_must(node->next > v && node->next <= j->n_node, "an end outside", "");
+        if (phi_json_i64(j, v, &i)) fuzz_must(phi_json_f64(j, v, &f) && f == (double)i, "two values", "");
         if (node->kind != PHI_JSON_ARRAY && node->kind != PHI_JSON_OBJECT) continue;
         for (uint32_t k = phi_json_first(j, v); k; k = phi_json_after(j, v, k), count++) {
-            must(k == at && (node->kind == PHI_JSON_OBJECT) == (j->node[k].kind == PHI_JSON_KEY), "a gap", "");
+            fuzz_must(k == at && (node->kind == PHI_JSON_OBJECT) == (j->node[k].kind == PHI_JSON_KEY), "a gap", "");
             at = j->node[node->kind == PHI_JSON_OBJECT ? k + 1 : k].next;
         }
-        must(at == node->next && count == node->n, "items", "");
+        fuzz_must(at == node->next && count == node->n, "items", "");
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+/* The bytes as a string and as a key come back; what is not UTF-8 as U+FFFD. */
+static void check_escape(const char *text, size_t n) {
+    struct phi_json j;
+    phi_error err = {""};
+    size_t n_out = 0, n_wanted = 0, used;
+    char *out = malloc(2 * PHI_JSON_ESCAPE_SIZE * n + 8), *wanted = malloc(3 * n + 1);
+    out[n_out++] = '{';
+    for (int k = 0; k < 2; k++) {
+        out[n_out++] = '"';
+        for (size_t i = 0; i < n; i += used) {
+            size_t length = phi_json_escape(text + i, n - i, out + n_out, &used);
+            fuzz_must(length >= 1 && length <= PHI_JSON_ESCAPE_SIZE && used >= 1 && used <= n - i, "escape", "");
+            n_out += length;
+            if (k) continue;
+            bool whole = phi_utf8_length(text + i, n - i) == (int)used;
+            memcpy(wanted + n_wanted, whole ? text + i : "\xef\xbf\xbd", whole ? used : 3);
+            n_wanted += whole ? used : 3;
+        }
+        memcpy(out + n_out, k ? "\"}" : "\":", 2);
+        n_out += 2;
+    }
+    char *copy = fuzz_copy(out, n_out);
+    fuzz_must(phi_json_open(&j, copy, n_out, "escaped", PHI_MODEL, &err) == 0 && j.n_node == 3, "escaped", err.text);
+    free(copy);
+    for (uint32_t v = 1; v <= 2; v++)
+        fuzz_must(j.node[v].n == n_wanted && memcmp(phi_json_text(&j, v), wanted, n_wanted) == 0, "another text", "");
+    phi_json_close(&j);
+    free(out);
+    free(wanted);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     struct phi_json j;
     phi_error err = {""};
-    char *text = malloc(n ? n : 1); /* of just that size */
-    memcpy(text, data, n);
+    char *text = fuzz_copy(data, n);
     int status = phi_json_open(&j, text, n, "fuzz", PHI_MODEL, &err);
-    free(text);
-    must(status == 0 || (status == PHI_MODEL && !j.node), "status", err.text);
-    must((status == 0) == !err.text[0] && !strchr(err.text, '\n'), "sentence", err.text);
+    fuzz_must(status == 0 || (status == PHI_MODEL && !j.node), "status", err.text);
+    fuzz_must_say(status != 0, &err);
     if (status == 0) must_be_sound(&j, n);
     phi_json_close(&j);
-    must(phi_memory_live() == 0, "leak", err.text);
+    check_escape(text, n);
+    free(text);
+    fuzz_must(phi_memory_live() == 0, "leak", err.text);
     return 0;
 }
-
-#include "fuzz_replay.h"
