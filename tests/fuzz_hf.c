@@ -1,10 +1,9 @@
 /* Any bytes as the files of a Hugging Face folder: safetensors, config and tokenizers. Each part is read or refused
  * with a sentence; what is converted is a sound GGUF file.
  *
- *     #FILE 0      a line; what follows up to the next such line are the bytes of config.json; the digit is an index
- * of names[]
+ *     #FILE 0      such a line; up to the next one follow the bytes of config.json: the digit is an index of names[]
  *
- * The folder lies in memory where there is /dev/shm. */
+ * The folder lies in memory where there is /dev/shm, else below $TMPDIR. */
 #include "../src/convert.h"
 #include "../src/hf_tokenizer.h"
 #include "gguf_sound.h"
@@ -18,7 +17,7 @@ static const char *const names[] = {
     "a.safetensors",     "chat_template.jinja"};
 enum { N_NAME = sizeof names / sizeof *names };
 
-static char folder[64];
+static char folder[200];
 
 static void remove_folder(void) {
     rmdir(folder);
@@ -26,7 +25,9 @@ static void remove_folder(void) {
 
 static void open_folder(void) {
     if (folder[0]) return;
-    strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/phi-fuzz-XXXXXX" : "/tmp/phi-fuzz-XXXXXX");
+    const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
+    fuzz_must((size_t)snprintf(folder, sizeof folder, "%s/phi-fuzz-XXXXXX", tmp ? tmp : ".") < sizeof folder, "path",
+              "");
     fuzz_must(mkdtemp(folder) != NULL, "a folder", folder);
     atexit(remove_folder);
 }
@@ -35,7 +36,7 @@ static void open_folder(void) {
 static void write_files(const uint8_t *data, size_t n) {
     static const char mark[] = "#FILE ";
     enum { LINE = sizeof mark + 1 };
-    char path[128];
+    char path[256];
     for (size_t at = 0, end; at + LINE <= n; at = end) {
         const uint8_t *next = memmem(data + at + 1, n - at - 1, mark, sizeof mark - 1);
         end = next ? (size_t)(next - data) : n;
@@ -51,7 +52,7 @@ static void write_files(const uint8_t *data, size_t n) {
 }
 
 static void remove_files(void) {
-    char path[128];
+    char path[256];
     for (int i = 0; i < N_NAME; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);

@@ -3,22 +3,23 @@
  * which fuzz_must() checks.
  *
  * `make check` builds each target as a plain program that runs over the files which its arguments name, and
- * check_corpus.sh replays tests/corpus/TARGET/ with it. To search for more, for hours (from the top of the checkout;
- * ARCH=other leaves out the vector kernels, which take long to build with sanitizers):
+ * check_corpus.sh replays tests/corpus/TARGET/ with it. To search for hours, here with libFuzzer, in the top of the
+ * checkout (ARCH=other leaves out the vector kernels, which take long to build with sanitizers):
  *
- *   libFuzzer   make CC=clang ARCH=other B=/tmp/fuzz CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link
- *                   -fno-sanitize-recover=undefined" libphi.a /tmp/fuzz/cli.a
- *               clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=address,undefined,fuzzer
- * -fno-sanitize-recover=undefined -DPHI_LIBFUZZER -o /tmp/fuzz/gguf tests/fuzz_gguf.c /tmp/fuzz/cli.a libphi.a -lm
- * -pthread mkdir /tmp/fuzz/found; /tmp/fuzz/gguf -use_value_profile=1 -dict=tests/corpus/gguf.dict -max_len=16384
- *                   /tmp/fuzz/found tests/corpus/gguf
- *   AFL++       the same with CC=afl-clang-fast, its -fsanitize=fuzzer (a driver that runs many inputs in one
- * process), and afl-fuzz -i tests/corpus/gguf -o /tmp/fuzz/found -x tests/corpus/gguf.dict /tmp/fuzz/gguf any other
- * the program of `make check`: build/tests/fuzz_gguf FILE (afl-fuzz: @@ for FILE)
+ *     flags="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+ *     make CC=clang ARCH=other B=build/fuzz CFLAGS="$flags -fsanitize=fuzzer-no-link" build/fuzz/cli.a libphi.a
+ *     clang -std=c11 -D_GNU_SOURCE $flags -fsanitize=fuzzer -DPHI_LIBFUZZER -o build/fuzz/gguf tests/fuzz_gguf.c \
+ *         build/fuzz/cli.a libphi.a -lm -pthread
+ *     mkdir build/fuzz/found
+ *     build/fuzz/gguf -use_value_profile=1 -dict=tests/corpus/gguf.dict build/fuzz/found tests/corpus/gguf
  *
- * What has been found is made small (-minimize_crash=1), fixed, and stays in the corpus. New ways through the code:
- * /tmp/fuzz/gguf -merge=1 tests/corpus/gguf /tmp/fuzz/found adds the least files. `make clean` before the next plain
- * build: libphi.a lies in the checkout. */
+ * AFL++ takes any of the programs of `make check`, built by CC=afl-clang-fast:
+ *
+ *     afl-fuzz -i tests/corpus/gguf -o build/fuzz/found -x tests/corpus/gguf.dict -- build/tests/fuzz_gguf @@
+ *
+ * What has been found is made small (-minimize_crash=1), fixed, and stays in the corpus. New ways through the code
+ * come by build/fuzz/gguf -merge=1 tests/corpus/gguf build/fuzz/found; -use_counters=0 keeps them few. libphi.a lies
+ * in the checkout: the next plain make builds it anew. */
 #ifndef PHI_TESTS_FUZZ_REPLAY_H
 #define PHI_TESTS_FUZZ_REPLAY_H
 
@@ -60,7 +61,7 @@ static inline int fuzz_file(const void *data, size_t n, char path[64]) {
 #ifdef __linux__
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
 #else
-    char name[] = "/tmp/phi-fuzz-XXXXXX";
+    char name[] = "phi-fuzz-XXXXXX";
     int fd = mkstemp(name);
     unlink(name);
 #endif

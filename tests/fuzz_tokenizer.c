@@ -1,10 +1,10 @@
 /* Any bytes as text for every kind of tokenizer: they must come back from their ids, whatever room there is for
  * these, and never as a control token unless asked for; special tokens swallow white space and nothing else. The
- * first byte of the input chooses the vocabulary and what else is tried.
+ * first byte of the input chooses the vocabulary:
  *
- *   0      $PHI_VOCABULARY, else models/demo.gguf       with a byte-level vocabulary that lacks bytes they do not
- * come back 1      SentencePiece, made here: pieces that merge, all bytes 2..    byte-level BPE of tests/golden, once
- * for each pattern of pretokenizer.c */
+ *     0      $PHI_VOCABULARY, else models/demo.gguf (a byte-level vocabulary must have all bytes)
+ *     1      SentencePiece, made here: pieces that merge, all bytes
+ *     2..    byte-level BPE of tests/golden, once for each pattern of pretokenizer.c */
 #include "gguf_writer.h"
 #include "json.h"
 #include "../src/pretokenizer.h"
