@@ -49,9 +49,11 @@ struct phi_gguf {
 /* Reads the header only, never the tensors' data. PHI_MODEL, PHI_MEMORY; *err begins with the path; on failure *out is all zero.
  *
  * Accepted: no tensors, bytes behind the last tensor, gaps between tensors, tensors in any order, any alignment that is a power
- * of two up to 64 KiB, strings that are not UTF-8 or contain NUL, keys nobody knows, a set of split.count 1.
+ * of two up to 64 KiB, strings that are not UTF-8 or contain NUL, keys nobody knows (a bool of theirs may be any byte), a set
+ * of split.count 1.
  * Refused: keys or tensor names that are empty, too long, not UTF-8, with NUL inside, or there twice; nested arrays; tensors of
- * a type that is not in quant.def; more than 65536 keys or tensors; everything that points outside the file. */
+ * a type that is not in quant.def; more than 65536 keys or tensors; padding before the first tensor that is not zero;
+ * everything that points outside the file. */
 int phi_gguf_open(const char *path, struct phi_gguf *out, phi_error *err);
 int phi_gguf_load(const char *path, bool read, struct phi_gguf *out, phi_error *err); /* read: phi_file_load() */
 void phi_gguf_close(struct phi_gguf *g); /* a zeroed one is fine; leaves it zeroed */

@@ -254,6 +254,17 @@ static int bind_layer(const struct phi_model *m, int i, float **copy, struct phi
     return bind_ffn(m, i, l, err);
 }
 
+/* Fewer tokens than rows are fine: files pad the embedding to a round size. Before the vocabulary is read, so that a
+ * number that is wrong by far costs no time and memory. */
+static int check_rows(const struct phi_model *m, phi_error *err) {
+    const struct phi_gguf_kv *tokens = phi_gguf_find(&m->gguf, "tokenizer.ggml.tokens");
+    const struct phi_gguf_tensor *t = phi_gguf_find_tensor(&m->gguf, "token_embd.weight");
+    if (!tokens || !t || t->n_dim != 2 || tokens->n <= t->dim[1]) return 0;
+    return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
+                         "%llu tokens, but tensor 'token_embd.weight' has %llu rows", (unsigned long long)tokens->n,
+                         (unsigned long long)t->dim[1]);
+}
+
 static int bind_tensors(struct phi_model *m, phi_error *err) {
     char name[64];
     int e, n_token = phi_tokenizer_n_vocab(m->tokenizer);
@@ -261,9 +272,6 @@ static int bind_tensors(struct phi_model *m, phi_error *err) {
     if (!t) return missing(m, name, err);
     if (t->n_dim != 2 || t->dim[1] > MAX_VOCAB) return check_shape(m, name, t, n_token, m->n_embd, err);
     m->n_vocab = (int)t->dim[1];
-    if (n_token > m->n_vocab)
-        return phi_file_fail(m->gguf.file.path, err, PHI_MODEL,
-                             "%d tokens, but tensor 'token_embd.weight' has %d rows", n_token, m->n_vocab);
     if ((e = bind_mat(m, name, t, m->n_vocab, m->n_embd, &m->embedding, err))) return e;
     t = find(m, name, "output.weight");
     m->head = m->embedding; /* tied */
@@ -401,7 +409,7 @@ int phi_model_load(const char *path, bool read, phi_model **out, phi_error *err)
         phi_free(m);
         return e;
     }
-    if ((e = find_member(m, err))) goto fail;
+    if ((e = find_member(m, err)) || (e = check_rows(m, err))) goto fail;
     if (phi_gguf_get_str(&m->gguf, "general.name", &m->name, NULL) <= 0) m->name = (struct phi_str){"", 0};
     if ((e = phi_tokenizer_open(&m->gguf, &m->tokenizer, err))) goto fail;
     m->n_vocab = phi_tokenizer_n_vocab(m->tokenizer);

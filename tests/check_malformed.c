@@ -566,8 +566,28 @@ static void write_vocabulary(int n, const char *token, size_t n_token) {
     write_model(&w);
 }
 
+/* A vocabulary as large as the file allows costs nothing where the embedding is small. */
+static void check_million_tokens(void) {
+    enum { N = 1 << 20 };
+    struct tiny_phi3 m = tiny_phi3_default();
+    struct gguf_writer w = gguf_begin(3);
+    char *empty = (char *)calloc(N, 8);
+    tiny_phi3_keys(&w, &m);
+    w.skip = "tokenizer.ggml.tokens";
+    tiny_phi3_vocabulary(&w, m.n_vocab);
+    w.skip = NULL;
+    gguf_array(&w, "tokenizer.ggml.tokens", PHI_GGUF_STRING, N);
+    gguf_append(&w.kv, empty, 8 * (size_t)N);
+    tiny_phi3_tensors(&w, &m);
+    gguf_end(&w);
+    free(empty);
+    write_model(&w);
+    refuse(VOCABULARY, "a million tokens", "1048576 tokens, but tensor 'token_embd.weight' has 300 rows");
+}
+
 static void check_tokens(void) {
     static char longest[65537];
+    check_million_tokens();
     write_vocabulary(301, NULL, 0);
     refuse(VOCABULARY, "more tokens than rows", "301 tokens, but tensor 'token_embd.weight' has 300 rows");
     write_vocabulary(298, NULL, 0); /* files pad the embedding to a round size: such a row has no text and is never drawn */
