@@ -107,10 +107,10 @@ static int find_classes(const struct regex *r, struct phi_dfa *d, phi_error *err
     int status = split && left ? 0 : no_memory(err);
     d->n_class = 1;
     for (uint32_t s = 0; s < r->n_set && !status; s++) {
-        uint32_t at = r->set[s], n_before = d->n_class;
+        uint32_t n_before = d->n_class;
         memset(left, 0, n_before * sizeof *left);
         for (int pass = 0; pass < 2; pass++) { /* count what is outside the set, then give numbers to what is inside */
-            at = r->set[s];
+            uint32_t at = r->set[s];
             for (uint32_t i = 0; i < d->n_range; i++) {
                 while (at < r->set[s + 1] && r->range[at].last < d->first[i]) at++;
                 bool inside = at < r->set[s + 1] && r->range[at].first <= d->first[i];
@@ -290,7 +290,7 @@ static int intern(struct subsets *b, bool first, int32_t *state) {
         b->room_state = more;
     }
     d->n_state++;
-    b->begin[q] = b->n_pool;
+    b->begin[q] = b->n_pool; /* NOLINT(clang-analyzer-core.NullDereference): state 0 has made room */
     if (n) memcpy(b->pool + b->n_pool, b->list, n * sizeof *b->list);
     b->n_pool += n;
     b->begin[q + 1] = b->n_pool;

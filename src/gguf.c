@@ -430,6 +430,7 @@ static int place_tensors(struct phi_gguf *g, const uint64_t *offset, phi_error *
     for (uint64_t i = 0; i < g->n_tensor; i++) {
         struct phi_gguf_tensor *t = &g->tensor[i];
         uint64_t end;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): read_tensors() has one for each */
         if (!phi_add_u64(g->data_offset, offset[i], &end) || !phi_add_u64(end, t->n_bytes, &end))
             return bad(g, err, "tensor '%s': offset %" PRIu64 " overflows, the file has %" PRIu64 " bytes",
                        phi_quote(quoted, t->name.s, (size_t)t->name.n), offset[i], g->file.size);

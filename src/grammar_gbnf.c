@@ -219,6 +219,7 @@ static int read_literal(struct parser *p, uint32_t alternative) {
         uint32_t code;
         int status = read_character(p, &code);
         if (status) return status;
+        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): fail() never returns 0 */
         phi_grammar_add_character(p->b, alternative, code);
     }
     if (p->at == p->n) return fail(p, begin, "the quotation mark is not closed");
@@ -245,7 +246,7 @@ static int read_set(struct parser *p, uint32_t alternative) {
     p->n_range = 0;
     while (p->at < p->n && p->text[p->at] != ']') {
         size_t item = p->at;
-        uint32_t first, last;
+        uint32_t first = 0, last;
         int status = read_character(p, &first);
         last = first;
         if (!status && p->at + 1 < p->n && p->text[p->at] == '-' && p->text[p->at + 1] != ']') {

@@ -122,7 +122,7 @@ static int read_sentencepiece(struct vocab *v) {
 
 /* <0x41>, as byte tokens are named. */
 static bool is_byte(const char *text, size_t n) {
-    if (n != 6 || memcmp(text, "<0x", 3) || text[5] != '>') return false;
+    if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return false;
     for (int i = 3; i < 5; i++)
         if (!strchr("0123456789ABCDEF", text[i]) || !text[i]) return false;
     return true;
@@ -130,7 +130,7 @@ static bool is_byte(const char *text, size_t n) {
 
 static bool only_spaces(const char *text, size_t n) {
     for (size_t i = 0; i < n; i += 3)
-        if (n - i < 3 || memcmp(text + i, space_mark, 3)) return false;
+        if (n - i < 3 || memcmp(text + i, space_mark, 3) != 0) return false;
     return n > 0;
 }
 

@@ -441,7 +441,7 @@ size_t phi_json_escape(const char *text, size_t n, char out[PHI_JSON_ESCAPE_SIZE
     const char *simple = c ? strchr(from, c) : NULL;
     *used = length > 0 ? (size_t)length : 1;
     if (length < 1) {
-        memcpy(out, "\xef\xbf\xbd", 3);
+        memcpy(out, "\xef\xbf\xbd", 3); /* NOLINT(bugprone-not-null-terminated-result): no string */
         return 3;
     }
     if (simple) {
@@ -449,7 +449,7 @@ size_t phi_json_escape(const char *text, size_t n, char out[PHI_JSON_ESCAPE_SIZE
         return 2;
     }
     if (c < 0x20) {
-        memcpy(out, "\\u00", 4);
+        memcpy(out, "\\u00", 4); /* NOLINT(bugprone-not-null-terminated-result): no string */
         out[4] = digits[c >> 4], out[5] = digits[c & 15];
         return 6;
     }

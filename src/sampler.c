@@ -228,13 +228,14 @@ void phi_sampler_accept(phi_sampler *s, int32_t id) {
     else
         s->n_window++;
     s->window[s->at] = id;
-    s->at = (s->at + 1) % s->options.repeat_last_n;
+    s->at = (s->at + 1) % s->options.repeat_last_n; /* NOLINT(clang-analyzer-core.DivideZero): 0 has no window */
     count(s, id, 1);
 }
 
 /* The token i places from the oldest one. */
 static int32_t window_token(const phi_sampler *s, int i) {
     int at = s->at - s->n_window + i;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): n_window is 0 without a window */
     return s->window[at < 0 ? at + s->options.repeat_last_n : at];
 }
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const struct phi_tokenizer_kind *const kinds[] = {&phi_tokenizer_spm, &phi_tokenizer_bpe};
-enum { N_KIND = sizeof kinds / sizeof *kinds };
+enum { N_KIND = sizeof kinds / sizeof *kinds }; /* NOLINT(bugprone-sizeof-expression): pointers are what is counted */
 
 /* ---- Opening: names and roles ---------------------------------------------------------------------------------- */
 

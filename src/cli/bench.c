@@ -230,7 +230,7 @@ static int each_test(struct bench *b, test_fn *fn) {
                                      &o->bench_type_v,
                                      o->bench_threads.n ? &o->bench_threads : &usual,
                                      &o->bench_depth};
-    enum { N_LIST = sizeof list / sizeof *list };
+    enum { N_LIST = sizeof list / sizeof *list }; /* NOLINT(bugprone-sizeof-expression): pointers are what is counted */
     int at[N_LIST] = {0}, status = CLI_OK;
     for (int k = 0; k >= 0 && !status && !cli_interrupted();) { /* like a counter: the last list turns fastest */
         int v[N_LIST];

@@ -51,6 +51,7 @@ static bool take_number(struct scan *s, double *v) {
     return n > 0 && *end == 0;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MAX_DEPTH deep */
 static bool skip_value(struct scan *s, int depth) {
     static const char *const words[] = {"true", "false", "null"};
     char c = next(s), close = c == '[' ? ']' : '}', string[2];

@@ -114,7 +114,7 @@ static int build_of(char commit[16]) {
     const char *bracket = strchr(phi_version(), '(');
     int a = 0, b = 0, c = 0;
     size_t n = bracket ? strcspn(bracket + 1, ",)") : 0;
-    sscanf(PHI_VERSION, "%d.%d.%d", &a, &b, &c);
+    sscanf(PHI_VERSION, "%d.%d.%d", &a, &b, &c); /* NOLINT(cert-err33-c,cert-err34-c): a text of our own */
     bool known = n > 0 && n <= 12 && bracket[1 + n] == ','; /* without a commit the compiler stands in the brackets */
     snprintf(commit, 16, "%.*s", known ? (int)n : 7, known ? bracket + 1 : "unknown");
     return a * 10000 + b * 100 + c;

@@ -319,6 +319,7 @@ static void erase_key(struct cli_editor *e, int key) {
 }
 
 /* Do what the key says. CLI_INPUT_TEXT: go on; `*done`: the line is complete. */
+/* NOLINTNEXTLINE(misc-no-recursion): once, with CTRL_C, which asks no further */
 static enum cli_input_event do_key(struct cli_editor *e, int key, bool *done) {
     if (key == CTRL_R) key = search(e);
     switch (key) {

@@ -125,7 +125,7 @@ int cli_keys_next(struct cli_keys *k) {
 }
 
 int cli_keys_paste(struct cli_keys *k) {
-    static const char end[] = "\x1b[201~";
+    static const unsigned char end[] = "\x1b[201~";
     int c = next_byte(k, -1);
     while (c == CLI_KEY_RESIZED) c = next_byte(k, -1);
     if (c != end[0]) return c;

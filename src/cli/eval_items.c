@@ -245,6 +245,7 @@ void eval_buffer_add(struct eval_buffer *b, const char *bytes, size_t n) {
 static void expand(const struct eval_items *t, const struct eval_item *q, const char *template, size_t n, int choice,
                    struct eval_buffer *out);
 
+/* NOLINTNEXTLINE(misc-no-recursion): once, since expand() for a choice leaves {choices} out */
 static void add_choices(const struct eval_items *t, const struct eval_item *q, struct eval_buffer *out) {
     const struct cli_text *line = &t->text[EVAL_CHOICE];
     for (int i = 0; i < q->n_choice; i++) {
@@ -257,6 +258,7 @@ static void add_choices(const struct eval_items *t, const struct eval_item *q, s
 }
 
 /* {...} in the template is replaced once; what comes in its place is not looked at again. */
+/* NOLINTNEXTLINE(misc-no-recursion): see add_choices() */
 static void expand(const struct eval_items *t, const struct eval_item *q, const char *template, size_t n, int choice,
                    struct eval_buffer *out) {
     static const char *const names[] = {"{question}", "{choices}", "{letter}", "{choice}", "{answer}", "{group}"};

@@ -78,7 +78,7 @@ static int count(struct task *t, uint32_t bits) {
 static int best(const double *x, int n) {
     int top = 0;
     for (int i = 1; i < n; i++)
-        if (x[i] > x[top]) top = i;
+        if (x[i] > x[top]) top = i; /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): n values are set */
     return top;
 }
 
@@ -100,6 +100,7 @@ static int choose(struct task *t, const struct eval_question *q, uint32_t *bits)
         for (int i = 0, n = 0; i < q->n_answer; i++)
             n += snprintf(text + n, sizeof text - (size_t)n, "%s%c %.4f", i ? ", " : "", 'A' + i,
                           fmax(value[0][i], -99999));
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): each kind has a score */
         cli_note("chosen %c, right %c: %s", 'A' + chosen[0], 'A' + t->items.item.right, text);
     }
     return status;

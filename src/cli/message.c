@@ -56,7 +56,7 @@ size_t cli_escape_next(const char *text, size_t n, unsigned flags, char out[4], 
     unsigned char c = (unsigned char)text[0];
     *used = length > 0 ? (size_t)length : 1;
     if (length < 1 && (flags & CLI_MARK_BROKEN)) {
-        memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD */
+        memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD. NOLINT(bugprone-not-null-terminated-result): no string */
         return 3;
     }
     bool c1 = length == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0;
