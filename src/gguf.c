@@ -588,7 +588,7 @@ static bool integer(const struct phi_gguf_kv *kv, bool *negative, uint64_t *v) {
     case PHI_GGUF_I64:
         *v = phi_little_endian(kv->data, (size_t)kv->n_bytes);
         *negative = kv->data[kv->n_bytes - 1] >> 7;
-        if (*negative && kv->n_bytes < 8) *v |= UINT64_MAX << 8 * kv->n_bytes;
+        if (*negative && kv->n_bytes < 8) *v |= ~(((uint64_t)1 << 8 * kv->n_bytes) - 1);
         return true;
     default:
         return false;

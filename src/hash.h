@@ -5,9 +5,17 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Modulo 2^64: it wraps on purpose, so that clang's -fsanitize=integer need not tell. */
+#ifdef __clang__
+__attribute__((no_sanitize("unsigned-integer-overflow")))
+#endif
+static inline uint64_t phi_hash_product(uint64_t a, uint64_t b) {
+    return a * b;
+}
+
 static inline uint64_t phi_hash_mix(uint64_t z) { /* the finalizer of splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z = phi_hash_product(z ^ z >> 30, 0xbf58476d1ce4e5b9u);
+    z = phi_hash_product(z ^ z >> 27, 0x94d049bb133111ebu);
     return z ^ z >> 31;
 }
 

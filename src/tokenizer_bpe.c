@@ -177,7 +177,7 @@ static int find_bytes(struct phi_tokenizer *t, const struct phi_gguf *g, phi_err
 
 /* The slot of this pair, or the empty one where it belongs. */
 static int32_t *pair_slot(const struct phi_tokenizer *t, int32_t left, int32_t right) {
-    uint64_t mixed = phi_hash_mix(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) ^ t->base) * t->multiplier;
+    uint64_t mixed = phi_hash_product(phi_hash_mix(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) ^ t->base), t->multiplier);
     size_t mask = ((size_t)1 << (64 - t->merge_shift)) - 1;
     for (size_t i = (size_t)(mixed >> t->merge_shift);; i = (i + 1) & mask) {
         int32_t *slot = &t->merge_slot[i];

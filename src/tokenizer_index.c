@@ -24,7 +24,7 @@ bool phi_index_alloc(struct index *x, size_t n_text) {
 /* The slot of this text, or the empty one where it belongs. */
 static struct slot *find_slot(const struct phi_tokenizer *t, const struct index *x, hash_t h, const char *s,
                               size_t n) {
-    uint64_t mixed = h * t->multiplier;
+    uint64_t mixed = phi_hash_product(h, t->multiplier);
     uint32_t tag = (uint32_t)(mixed >> 32);
     size_t mask = ((size_t)1 << (64 - x->shift)) - 1;
     for (size_t i = (size_t)(mixed >> x->shift);; i = (i + 1) & mask) {
@@ -45,7 +45,7 @@ void phi_index_add(struct phi_tokenizer *t, struct index *x, int32_t id) {
     hash_t h = hash_text(t, token->text, token->n);
     struct slot *slot = find_slot(t, x, h, token->text, token->n);
     if (slot->id1 != 0) return;
-    slot->tag = (uint32_t)(h * t->multiplier >> 32);
+    slot->tag = (uint32_t)(phi_hash_product(h, t->multiplier) >> 32);
     slot->id1 = id + 1;
     if (token->n > x->max) x->max = token->n;
 }
