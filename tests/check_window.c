@@ -1,6 +1,7 @@
-/* The window of Phi-3-mini-4k at its real size: a file of 4,096 tokens of context without a key has a window of 2,047 keys, a token's
- * own included. With one layer a token depends on nothing outside, so that is tried by changing one id: the one 2,046 before is
- * seen, the one 2,047 before is not, to the bit; however the tokens were cut into passes. */
+/* The window of Phi-3-mini-4k at its real size: a file of 4,096 tokens of context without a key has a window of 2,047
+ * keys, a token's own included. With one layer a token depends on nothing outside, so that is tried by changing one
+ * id: the one 2,046 before is seen, the one 2,047 before is not, to the bit; however the tokens were cut into passes.
+ */
 #include "../include/phi.h"
 #include "../src/memory.h"
 #include "gguf_writer.h"
@@ -34,8 +35,8 @@ static void check_at(phi_session *s, int at) {
             ids[other] = old == 5 ? 6 : 5;
             bool equal = logits_at(s, at, n_single, changed) && memcmp(changed, base, sizeof base) == 0;
             ids[other] = old;
-            CHECK(equal == (back == WINDOW), "token %d, the last %d one by one: the id %d before it is %s", at, n_single, back,
-                  equal ? "not seen" : "seen");
+            CHECK(equal == (back == WINDOW), "token %d, the last %d one by one: the id %d before it is %s", at,
+                  n_single, back, equal ? "not seen" : "seen");
         }
     }
 }
