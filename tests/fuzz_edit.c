@@ -13,13 +13,14 @@ static const char *const past[] = {"first message", "caf\xc3\xa9\nof two lines\n
 /* Sends the bytes as stdin, and what is drawn into a file. */
 static void redirect(int fd, int keys, int screen, int before[2]) {
     before[0] = dup(STDIN_FILENO);
-    before[1] = dup(fd);
+    before[1] = fuzz_stderr = dup(fd);
     fuzz_must(dup2(keys, STDIN_FILENO) >= 0 && dup2(screen, fd) >= 0, "descriptors", "");
 }
 
 static void restore(int fd, const int before[2]) {
     dup2(before[0], STDIN_FILENO);
     dup2(before[1], fd);
+    fuzz_stderr = fd;
     close(before[0]);
     close(before[1]);
 }
