@@ -166,7 +166,8 @@ static int read_id(const struct phi_gguf *g, const struct phi_tokenizer *t, cons
     if ((uint64_t)v < (uint64_t)t->n_vocab) return PHI_OK;
     bool negative = v < 0 && kv->type != PHI_GGUF_U64;
     return phi_file_fail(g->file.path, err, PHI_MODEL, "%s %s%llu is outside the vocabulary (%d)", key,
-                         negative ? "-" : "", negative ? 0 - (unsigned long long)v : (unsigned long long)v, t->n_vocab);
+                         negative ? "-" : "", negative ? (unsigned long long)-(v + 1) + 1 : (unsigned long long)v,
+                         t->n_vocab);
 }
 
 /* Every key tokenizer.ggml.ROLE_token_id, also of roles that mean nothing here: no id outside the vocabulary is let in. */
