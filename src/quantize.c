@@ -137,6 +137,7 @@ int phi_quantize_plan(const struct phi_gguf *in, const struct phi_quantize_optio
     plan->options = options;
     plan->alignment = in->alignment;
     if (in->n_tensor == 0) return phi_file_fail(in->file.path, err, PHI_MODEL, "has no tensors, only a vocabulary");
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is counted */
     plan->type = phi_alloc((size_t)in->n_tensor, sizeof *plan->type);
     if (!plan->type) return phi_fail(err, PHI_MEMORY, "not enough memory for the list of tensors");
     int status = choose_all(plan, err);

@@ -41,7 +41,7 @@ static size_t make_line(const char *path, char line[1024]) {
     memcpy(line + n, begin, sizeof begin - 1);
     n += sizeof begin - 1;
     if (from > path) {
-        memcpy(line + n, "...", 3);
+        memcpy(line + n, "...", 3); /* NOLINT(bugprone-not-null-terminated-result): no string */
         n += 3;
     }
     for (size_t i = 0; from[i]; i += used) {

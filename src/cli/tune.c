@@ -39,6 +39,7 @@ static bool place(char folder[2][1024], char path[1100]) {
 /* The lines of the file; false: one is missing or no number. */
 static bool read_lines(const char *text, int *cores, struct cli_tune *t, char cpu[128]) {
     int n = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): a line that phi has written; any numbers are looked at below */
     bool good = sscanf(text, "cores %d threads %d threads_batch %d weights %llu cpu %n", cores, &t->n_threads,
                        &t->n_threads_batch, &t->weights, &n) == 4;
     good = good && n > 0 && strchr(text + n, '\n') && t->n_threads >= 1 && t->n_threads <= MAX_THREADS &&
