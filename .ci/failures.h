@@ -4,7 +4,6 @@
 #include "../src/cli/cli.h"
 #include "../src/error.h"
 #include "../src/file.h"
-#include "../src/schema_parts.h"
 
 #define below_0(status) ((status) < 0 ? (status) : -1)
 #define above_0(status) ((status) > 0 ? (status) : 1)
@@ -12,5 +11,8 @@
 #define phi_file_fail(path, err, status, ...) (phi_file_fail(path, err, status, __VA_ARGS__), below_0(status))
 #define cli_fail(status, ...) (cli_fail(status, __VA_ARGS__), above_0(status))
 #define cli_fail_with(status, err) (cli_fail_with(status, err), above_0(status))
+#ifdef SCHEMA /* nobody else may know the names in its header */
+#include "../src/schema_parts.h"
 #define phi_schema_fail(s, node, ...) (phi_schema_fail(s, node, __VA_ARGS__), -1)
 #define phi_schema_no_memory(s) (phi_schema_no_memory(s), -1)
+#endif
