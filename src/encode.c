@@ -17,7 +17,6 @@ struct phi_encoder {
     struct phi_team *team;
     int n_thread;
     float *scratch;  /* [n_thread][PIECE] */
-    float *ones;     /* [PIECE] */
     float *weight;   /* [n_weight]: the importance of the columns, scaled */
     uint64_t n_weight;
     uint8_t *out;    /* [SLAB] weights of 4 bytes */
@@ -35,12 +34,10 @@ int phi_encoder_open(int n_thread, struct phi_encoder **out, phi_error *err) {
     if (e) {
         e->n_thread = n_thread;
         e->scratch = phi_alloc((size_t)n_thread * PIECE, sizeof *e->scratch);
-        e->ones = phi_alloc(PIECE, sizeof *e->ones);
         e->out = phi_pages_alloc((size_t)SLAB * sizeof(float));
     }
-    int status = e && e->scratch && e->ones && e->out ? phi_team_open(n_thread, false, &e->team, err)
+    int status = e && e->scratch && e->out ? phi_team_open(n_thread, false, &e->team, err)
                                                       : phi_fail(err, PHI_MEMORY, "not enough memory to encode weights");
-    for (int i = 0; i < PIECE && !status; i++) e->ones[i] = 1.0f;
     if (!status) return status;
     phi_encoder_close(e);
     *out = NULL;
@@ -52,7 +49,6 @@ void phi_encoder_close(struct phi_encoder *e) {
     if (e->team) phi_team_close(e->team);
     phi_pages_free(e->out, (size_t)SLAB * sizeof(float));
     phi_free(e->scratch);
-    phi_free(e->ones);
     phi_free(e->weight);
     phi_free(e);
 }
@@ -64,15 +60,14 @@ static float limit_of(const struct phi_type *type) {
 
 /* The place of the first of n values that is NaN, infinite or beyond the limit; n: none. */
 static size_t find_bad(const float *x, size_t n, float limit) {
-    int32_t most = 0; /* compared as the bits of non-negative numbers, where NaN and infinity are the largest */
-    for (size_t i = 0; i < n; i++) {
-        int32_t bits = (int32_t)(f32_bits(x[i]) & 0x7fffffffu);
-        most = bits > most ? bits : most;
+    size_t i = 0;
+    uint32_t room = 0x7fffffffu - f32_bits(limit), top = 0; /* as bits NaN and infinity are the largest: then the highest bit is set */
+    for (; n - i >= 64; i += 64) {
+        for (int k = 0; k < 64; k++) top |= (f32_bits(x[i + (size_t)k]) & 0x7fffffffu) + room;
+        if (top >> 31) break;
     }
-    if (most <= (int32_t)f32_bits(limit)) return n;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabsf(x[i]) <= limit)) return i;
-    return n;
+    while (i < n && fabsf(x[i]) <= limit) i++;
+    return i;
 }
 
 static uint64_t count_changed(const float *x, const uint8_t *w, size_t n) {
@@ -98,7 +93,7 @@ static void encode_piece(void *arg, int chunk, int thread) {
     for (size_t i = 0, step; i < n; i += step) {
         uint64_t col = (at + i) % c->n_col;
         step = c->n_col - col < n - i ? (size_t)(c->n_col - col) : n - i;
-        const float *weight = c->weight ? e->weight + col : e->ones;
+        const float *weight = c->weight ? e->weight + col : NULL;
         phi_type_encode_row(to, x + i, weight, out + i / (size_t)to->block * (size_t)to->bytes, step);
     }
     if (to->index == PHI_F16) piece->n_changed = count_changed(x, out, n);

@@ -55,7 +55,7 @@ def compare(ours, theirs, t, x, importance):
     at = lambda m, row: m.ctypes.data + row * m.strides[0]
     theirs.ggml_quantize_chunk(t.id, at(x, 0), at(a, 0), 0, rows, cols, None if importance is None else at(weight[None], 0))
     for i in range(rows):
-        ours.phi_type_encode_row(ctypes.addressof(t), at(x, i), at(weight[None], 0), at(b, i), cols)
+        ours.phi_type_encode_row(ctypes.addressof(t), at(x, i), None if importance is None else at(weight[None], 0), at(b, i), cols)
         ours.phi_type_decode_row(ctypes.addressof(t), at(a, i), at(y, i), cols)
         ours.phi_type_decode_row(ctypes.addressof(t), at(b, i), at(z, i), cols)
     return error(x, y, weight), error(x, z, weight)

@@ -29,7 +29,9 @@ static inline int8_t load_i8(const uint8_t *p) {
 }
 
 static inline uint16_t load_u16(const uint8_t *p) {
-    return (uint16_t)(p[0] | p[1] << 8);
+    uint16_t u;
+    memcpy(&u, p, 2);
+    return u;
 }
 
 static inline uint32_t load_u32(const uint8_t *p) {
@@ -40,10 +42,10 @@ static inline uint32_t load_u32(const uint8_t *p) {
 
 static inline float f32_from_f16(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = h & 0x7fffu;
-    if (rest >= 0x7c00u) return f32_from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13); /* infinity, NaN */
-    if (rest >= 0x0400u) return f32_from_bits(sign | ((rest << 13) + 0x38000000u));        /* normal: bias 15 -> 127 */
-    float f = (float)(int)rest * 0x1p-24f;                                                 /* zero, denormal: exact */
-    return f32_from_bits(f32_bits(f) | sign);
+    uint32_t small = 0u - (rest < 0x0400u), huge = 0u - (rest >= 0x7c00u); /* masks: loops become vectors */
+    uint32_t normal = (rest << 13) + 0x38000000u + (huge & 0x38000000u);   /* bias 15 -> 127; infinity, NaN: 31 -> 255 */
+    uint32_t denormal = f32_bits(f32_from_bits(0x3f000000u + rest) - 0.5f); /* zero too: 0.5 + rest 2^-24, exact */
+    return f32_from_bits(sign | (small & denormal) | (~small & normal));
 }
 
 /* To nearest, ties to even; overflow gives infinity. */

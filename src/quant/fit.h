@@ -6,9 +6,12 @@
  *   scale          y = d L                        sums S(xL), S(LL) of w x L, w L L: best d = S(xL) / S(LL)
  *   scale and min  y = d L - m, 0 <= L <= N       best d and m from two linear equations in the same kind of sums
  *
- * Given the codes, the best scale follows; given the scale, the best codes do. A fit tries a row of scales around the one
+ * Given the codes, the best scale follows; given the scale, the best codes do. A fit tries rows of scales around the one
  * that just spans the stretch, takes the one whose codes with their best scale leave the least error, and then goes on
- * from codes to scale to codes while that gains. In a super-block the scales are integers too; see below. */
+ * from codes to scale to codes while that gains. In a super-block the scales are integers too; see below.
+ *
+ * w is the importance of the columns, where there is one. Where there is none (NULL), the formats choose: all the same, or
+ * by size, see fit_weights(). */
 #ifndef PHI_QUANT_FIT_H
 #define PHI_QUANT_FIT_H
 
@@ -113,17 +116,34 @@ static inline fit_vec fit_level(enum fit_grid g, fit_vec v) {
     return level;
 }
 
+/* The bytes of n codes that stand as whole numbers: 0 .. 255. n: a constant, so that this becomes vectors. */
+static inline void fit_bytes(const float *whole, int n, uint8_t *code) {
+    int32_t bits[32];
+    for (int i = 0; i < n; i += 4) {
+        fit_mask c = (fit_mask)(fit_load(whole + i) + 12582912.0f); /* the number stands in the low bits */
+        memcpy(bits + i, &c, sizeof c);
+    }
+    for (int i = 0; i < n; i++) code[i] = (uint8_t)bits[i];
+}
+
 /* The codes of n weights under a scale: how many levels lie below. Scale 0: those of level 0. */
-static inline void fit_scale_codes(enum fit_grid g, const float *x, int n, float d, uint8_t *code) {
-    float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+static __attribute__((noinline)) void fit_scale_codes(enum fit_grid g, const float *x, int n, float d, uint8_t *code) {
+    float inverse = d != 0.0f ? 1.0f / d : 0.0f, whole[32];
     for (int i = 0; i < n; i += 4) {
         fit_vec v = fit_load(x + i) * inverse, c = fit_all(0.0f);
-        if (g == FIT_IQ4)
-            for (int k = 0; k < 15; k++) c += fit_and(v > fit_iq4_middle[k], fit_all(1.0f));
-        else
+        if (g == FIT_IQ4) {
+            FIT_UNROLL for (int k = 0; k < 15; k++) c += fit_and(v > fit_iq4_middle[k], fit_all(1.0f));
+        } else {
             c = fit_level(g, v) - fit_grid_low(g);
-        for (int k = 0; k < 4; k++) code[i + k] = (uint8_t)c[k];
+        }
+        memcpy(whole + i, &c, sizeof c);
     }
+    fit_bytes(whole, n, code);
+}
+
+/* 32 codes of 4 bits in 16 bytes: code j and code j + 16 share one. */
+static inline void fit_nibbles(const uint8_t *code, uint8_t *w) {
+    for (int j = 0; j < 16; j++) w[j] = (uint8_t)((code[j] & 15) | code[j + 16] << 4);
 }
 
 /* ---- One scale ---- */
@@ -136,7 +156,7 @@ struct fit_sums {
 static inline struct fit_sums fit_scale_sums(enum fit_grid g, const float *x, const float *w, int n, float inverse) {
     fit_vec xl[2] = {{0}, {0}}, ll[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
-        for (int k = 0; k < 2; k++) {
+        FIT_UNROLL for (int k = 0; k < 2; k++) {
             fit_vec xk = fit_load(x + i + 4 * k), level = fit_level(g, xk * inverse), wl = fit_load(w + i + 4 * k) * level;
             xl[k] += wl * xk;
             ll[k] += wl * level;
@@ -171,40 +191,78 @@ static inline float fit_extreme(const float *x, int n) {
     return high > -low ? high : low;
 }
 
-/* How many times finer a row of scales has to be: where a few weights matter most, the error has many narrow valleys. */
-static inline int fit_finer(const float *w, int n) {
-    float low, high;
-    fit_range(w, n, &low, &high);
-    return high > low ? 3 : 1;
+/* Where a few columns matter most, the error has many narrow valleys: that many rows of scales then. */
+enum { FIT_WEIGHTED_ROWS = 6 };
+
+/* If *w is NULL, makes it own[n], and returns n_row; else FIT_WEIGHTED_ROWS. by_size: |x| and the mean |x| of its 32 (measured: with
+ * all the same, coarse grids leave less error, but cut the largest weights, and the model is farther from F16 for it); else all the
+ * same. */
+static __attribute__((noinline)) int fit_weights(const float *x, const float **w, int n, bool by_size, int n_row, float *own) {
+    if (*w) return FIT_WEIGHTED_ROWS;
+    *w = own;
+    for (int j = 0; j < n; j += 32) {
+        fit_vec sum[2] = {{0}, {0}};
+        for (int i = j; i < j + 32 && by_size; i += FIT_LANES)
+            FIT_UNROLL for (int k = 0; k < 2; k++) sum[k] += fit_max(fit_load(x + i + 4 * k), -fit_load(x + i + 4 * k));
+        float mean = fit_total(sum[0], sum[1]) / 32.0f;
+        for (int i = j; i < j + 32; i += 4) {
+            fit_vec v = fit_load(x + i);
+            v = mean > 0.0f ? mean + fit_max(v, -v) : fit_all(1.0f);
+            memcpy(own + i, &v, sizeof v);
+        }
+    }
+    return n_row;
 }
 
-/* The best scale of n weights, of either sign: the extreme one is put on n_step places around the low end of the grid
- * (it reaches farther), then around the high end. first, step: where, as a share of that end. */
-static inline float fit_scale(enum fit_grid g, const float *x, const float *w, int n, float first, float step,
-                              int n_step) {
-    float extreme = fit_extreme(x, n), best_gain = 0.0f, best = 0.0f;
+/* Scales are tried four at a time, in the lanes of one vector: no sum goes across them. */
+enum { FIT_ROW = 4, FIT_REFINE = 2 };
+
+/* The sums for each of four inverse scales, as fit_scale_sums() has them for one but for the order of addition. */
+static inline void fit_scale_row(enum fit_grid g, const float *x, const float *w, int n, fit_vec inverse, fit_vec *xl, fit_vec *ll) {
+    *xl = *ll = (fit_vec){0};
+    for (int i = 0; i < n; i++) {
+        fit_vec xi = fit_all(x[i]), level = fit_level(g, xi * inverse), wl = fit_all(w[i]) * level;
+        *xl += wl * xi;
+        *ll += wl * level;
+    }
+}
+
+/* The first lane with the largest value, if that is above *best, which it becomes; else -1. */
+static inline int fit_best(fit_vec v, float *best) {
+    int at = -1;
+    for (int k = 0; k < FIT_ROW; k++) {
+        bool more = v[k] > *best;
+        *best = more ? v[k] : *best;
+        at = more ? k : at;
+    }
+    return at;
+}
+
+/* The best scale of n weights, of either sign. The extreme weight is put on places around the low end of the grid, as shares of that
+ * end from first on, n_row places in each of four steps; that covers a scale of the other sign too, where the grid is even. On the
+ * uneven one it is put around the high end as well. */
+static inline float fit_scale(enum fit_grid g, const float *x, const float *w, int n, float first, float step, int n_row) {
+    float extreme = fit_extreme(x, n), best_gain = 0.0f;
     /* cppcheck-suppress incorrectLogicOperator ; it takes 0x1p-100f for 0 */
     if (extreme < 0x1p-100f && extreme > -0x1p-100f) return 0.0f; /* its inverse would not be finite */
     struct fit_sums found = {0, 0};
-    int finer = fit_finer(w, n);
-    for (int end = 0; end < 2; end++) {
-        float reach = (end ? fit_grid_high(g) : fit_grid_low(g)) / extreme;
-        for (int k = 0; k < n_step * finer; k++) {
-            struct fit_sums s = fit_scale_sums(g, x, w, n, reach * (first + step / (float)finer * (float)k));
-            float gain = fit_gain(s);
-            if (gain <= best_gain) continue;
-            best_gain = gain;
-            found = s;
-        }
+    for (int r = 0; r < (g == FIT_IQ4 ? 2 * n_row : n_row); r++) {
+        float end = r < n_row ? fit_grid_low(g) : fit_grid_high(g);
+        fit_vec xl, ll, steps = (fit_vec){0, 1, 2, 3} + (float)(r % n_row) / (float)n_row;
+        fit_scale_row(g, x, w, n, (steps * step + first) * (end / extreme), &xl, &ll);
+        int k = fit_best(fit_and(ll > 0.0f, xl / ll * xl), &best_gain);
+        if (k >= 0) found = (struct fit_sums){xl[k], ll[k]};
     }
-    for (int k = 0; k < 4 && found.ll > 0.0f; k++) {
-        best = found.xl / found.ll;
+    if (found.ll <= 0.0f) return 0.0f;
+    float best = found.xl / found.ll;
+    for (int k = 0; k < FIT_REFINE; k++) {
         /* cppcheck-suppress incorrectLogicOperator ; the same */
         if (best < 0x1p-100f && best > -0x1p-100f) return 0.0f;
         found = fit_scale_sums(g, x, w, n, 1.0f / best);
         float gain = fit_gain(found);
         if (gain <= best_gain) break;
         best_gain = gain;
+        best = found.xl / found.ll;
     }
     return best;
 }
@@ -223,7 +281,7 @@ struct fit_totals { /* of the weights, whatever the levels: sums of w, w x, w x 
 static inline struct fit_totals fit_totals(const float *x, const float *w, int n) {
     fit_vec s[2] = {{0}, {0}}, sx[2] = {{0}, {0}}, sxx[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
-        for (int k = 0; k < 2; k++) {
+        FIT_UNROLL for (int k = 0; k < 2; k++) {
             fit_vec xk = fit_load(x + i + 4 * k), wk = fit_load(w + i + 4 * k), wx = wk * xk;
             s[k] += wk;
             sx[k] += wx;
@@ -242,19 +300,20 @@ static inline fit_vec fit_line_level(fit_vec x, float inverse, float m, float to
 }
 
 /* The codes of n weights under a line: those levels. */
-static inline void fit_line_codes(const float *x, int n, float d, float m, int top, uint8_t *code) {
-    float inverse = d > 0.0f ? 1.0f / d : 0.0f;
+static __attribute__((noinline)) void fit_line_codes(const float *x, int n, float d, float m, int top, uint8_t *code) {
+    float inverse = d > 0.0f ? 1.0f / d : 0.0f, whole[32];
     for (int i = 0; i < n; i += 4) {
         fit_vec c = fit_line_level(fit_load(x + i), inverse, m, (float)top);
-        for (int k = 0; k < 4; k++) code[i + k] = (uint8_t)c[k];
+        memcpy(whole + i, &c, sizeof c);
     }
+    fit_bytes(whole, n, code);
 }
 
 static inline struct fit_line_sums fit_line_sums(const float *x, const float *w, int n, float inverse, float m,
                                                  float top) {
     fit_vec l[2] = {{0}, {0}}, ll[2] = {{0}, {0}}, xl[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
-        for (int k = 0; k < 2; k++) {
+        FIT_UNROLL for (int k = 0; k < 2; k++) {
             fit_vec xk = fit_load(x + i + 4 * k), level = fit_line_level(xk, inverse, m, top);
             fit_vec wl = fit_load(w + i + 4 * k) * level;
             l[k] += wl;
@@ -264,42 +323,57 @@ static inline struct fit_line_sums fit_line_sums(const float *x, const float *w,
     return (struct fit_line_sums){fit_total(l[0], l[1]), fit_total(ll[0], ll[1]), fit_total(xl[0], xl[1])};
 }
 
-/* The best line for these levels. free: m may be negative; else it is held at 0. */
-static inline struct fit_line fit_line_best(struct fit_totals t, struct fit_line_sums s, bool free) {
-    struct fit_line f = {0, 0, -1};
-    float det = t.w * s.ll - s.l * s.l;
-    if (det > 0.0f) {
-        f.d = (t.w * s.xl - t.x * s.l) / det;
-        f.m = (s.l * s.xl - s.ll * t.x) / det;
-    }
-    if (det <= 0.0f || (!free && f.m < 0.0f)) {
-        f.m = 0.0f;
-        f.d = s.ll > 0.0f ? s.xl / s.ll : 0.0f;
-    }
-    f.gain = f.d * s.xl - f.m * t.x;
-    return f;
+struct fit_lines { /* four of them, a lane for each */
+    fit_vec d, m, gain;
+};
+
+/* The best lines for the levels behind four times three sums. free: m may be negative; else it is held at 0. */
+static inline struct fit_lines fit_line_best(struct fit_totals t, fit_vec l, fit_vec ll, fit_vec xl, bool free) {
+    fit_vec det = ll * t.w - l * l;
+    fit_mask both = det > 0.0f;
+    fit_vec d = fit_and(both, (xl * t.w - l * t.x) / det), m = fit_and(both, (l * xl - ll * t.x) / det);
+    if (!free) both &= m >= 0.0f;
+    m = fit_and(both, m);
+    d = fit_and(both, d) + fit_and(~both & (ll > 0.0f), xl / ll);
+    return (struct fit_lines){d, m, d * xl - m * t.x};
 }
 
-/* The best line of n weights with levels 0 .. top: the weights' range is put on n_step lengths from first on, in levels. */
-static inline struct fit_line fit_line(const float *x, const float *w, int n, int top, bool free, float first, float step,
-                                       int n_step) {
+/* The best lines whose levels are those of four inverse scales and m = -low, where no x is below low. */
+static inline struct fit_lines fit_line_row(const float *x, const float *w, int n, struct fit_totals t, fit_vec inverse, float low,
+                                            float top, bool free) {
+    fit_vec l = {0}, ll = {0}, xl = {0};
+    for (int i = 0; i < n; i++) {
+        fit_vec level = fit_round4(fit_min(fit_all(x[i] - low) * inverse, fit_all(top))), wl = fit_all(w[i]) * level;
+        l += wl;
+        ll += wl * level;
+        xl += wl * x[i];
+    }
+    return fit_line_best(t, l, ll, xl, free);
+}
+
+/* The best line of n weights with levels 0 .. top: the weights' range is put on n_row lengths in each of four steps from first on,
+ * in levels. */
+static inline struct fit_line fit_line(const float *x, const float *w, int n, int top, bool free, float first, float step, int n_row) {
     float low, high;
     fit_range(x, n, &low, &high);
     if (!free && low > 0.0f) low = 0.0f;
     struct fit_totals t = fit_totals(x, w, n);
-    struct fit_line best = {0, -low, t.x * -low}, f;
+    struct fit_line best = {0, -low, t.x * -low};
     if (high - low < 0x1p-100f) return best;
     best.gain = -1.0f;
-    int finer = fit_finer(w, n);
-    for (int k = 0; k < n_step * finer; k++) {
-        float inverse = (first + step / (float)finer * (float)k) / (high - low);
-        f = fit_line_best(t, fit_line_sums(x, w, n, inverse, -low, (float)top), free);
-        if (f.gain > best.gain) best = f;
+    for (int r = 0; r < n_row; r++) {
+        fit_vec steps = (fit_vec){0, 1, 2, 3} + (float)r / (float)n_row;
+        struct fit_lines f = fit_line_row(x, w, n, t, (steps * step + first) / (high - low), low, (float)top, free);
+        int k = fit_best(f.gain, &best.gain);
+        if (k < 0) continue;
+        best.d = f.d[k];
+        best.m = f.m[k];
     }
-    for (int k = 0; k < 4 && best.d > 0x1p-100f; k++) {
-        f = fit_line_best(t, fit_line_sums(x, w, n, 1.0f / best.d, best.m, (float)top), free);
-        if (f.gain <= best.gain) break;
-        best = f;
+    for (int k = 0; k < FIT_REFINE && best.d > 0x1p-100f; k++) {
+        struct fit_line_sums sums = fit_line_sums(x, w, n, 1.0f / best.d, best.m, (float)top);
+        struct fit_lines f = fit_line_best(t, fit_all(sums.l), fit_all(sums.ll), fit_all(sums.xl), free);
+        if (f.gain[0] <= best.gain) break;
+        best = (struct fit_line){f.d[0], f.m[0], f.gain[0]};
     }
     return best;
 }
@@ -345,13 +419,15 @@ static inline int fit_super_step(enum fit_grid g, const float *x, const float *w
     return best;
 }
 
-/* Scales low .. high for n_sub sub-blocks; first, step, n_step as in fit_scale(). */
+/* Scales low .. high for n_sub sub-blocks; first, step as in fit_scale(), by_size as in fit_weights(). */
 static inline struct fit_super fit_super(enum fit_grid g, const float *x, const float *w, int n_sub, int low, int high,
-                                         float first, float step, int n_step) {
+                                         float first, float step, bool by_size) {
     int n = 256 / n_sub;
+    float own[256];
+    int n_row = fit_weights(x, &w, 256, by_size, by_size ? 1 : 2, own);
     float alone[16], far = 0.0f, least = 0.0f;
     for (int j = 0; j < n_sub; j++) {
-        alone[j] = fit_scale(g, x + n * j, w + n * j, n, first, step, n_step);
+        alone[j] = fit_scale(g, x + n * j, w + n * j, n, first, step, n_row);
         if (alone[j] * alone[j] > far * far) far = alone[j];
     }
     struct fit_super best = {0}, s = {.d = fit_super_unit(far, (float)low)};
@@ -404,16 +480,18 @@ static inline float fit_super_line_step(const float *x, const float *w, int n, i
     return least;
 }
 
-/* Levels 0 .. top, scales and minima 0 .. end; first, step, n_step as in fit_line(). */
+/* Levels 0 .. top, scales and minima 0 .. end; first, step as in fit_line(). */
 static inline struct fit_super fit_super_line(const float *x, const float *w, int n_sub, int top, int end, float first,
-                                              float step, int n_step) {
+                                              float step) {
     int n = 256 / n_sub;
+    float own[256];
+    int n_row = fit_weights(x, &w, 256, false, 2, own);
     struct fit_line alone[16];
     struct fit_totals t[16];
     float d = 0.0f, m = 0.0f, least = 0.0f;
     for (int j = 0; j < n_sub; j++) {
         t[j] = fit_totals(x + n * j, w + n * j, n);
-        alone[j] = fit_line(x + n * j, w + n * j, n, top, false, first, step, n_step);
+        alone[j] = fit_line(x + n * j, w + n * j, n, top, false, first, step, n_row);
         d = alone[j].d > d ? alone[j].d : d;
         m = alone[j].m > m ? alone[j].m : m;
     }

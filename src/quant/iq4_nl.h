@@ -31,11 +31,13 @@ static inline float iq4_nl_dot(const uint8_t *w, const int8_t *q, const int16_t 
 }
 
 static inline void iq4_nl_encode(const float *x, const float *weight, uint8_t *w) {
-    float d = fit_f16(fit_scale(FIT_IQ4, x, weight, 32, 0.8f, 0.06f, 6));
+    float own[32];
+    int n_row = fit_weights(x, &weight, 32, true, 1, own);
+    float d = fit_f16(fit_scale(FIT_IQ4, x, weight, 32, 0.82f, 0.09f, n_row));
     uint8_t v[32];
     store_f16(w, d);
     fit_scale_codes(FIT_IQ4, x, 32, d, v);
-    for (int j = 0; j < 16; j++) w[2 + j] = (uint8_t)(v[j] | v[j + 16] << 4);
+    fit_nibbles(v, w + 2);
 }
 
 #endif

@@ -50,7 +50,7 @@ static inline float iq4_xs_dot(const uint8_t *w, const int8_t *q, const int16_t 
 }
 
 static inline void iq4_xs_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_super f = fit_super(FIT_IQ4, x, weight, 8, -32, 31, 0.8f, 0.06f, 6);
+    struct fit_super f = fit_super(FIT_IQ4, x, weight, 8, -32, 31, 0.82f, 0.09f, true);
     unsigned high = 0;
     uint8_t v[32];
     memset(w, 0, 8);
@@ -60,7 +60,7 @@ static inline void iq4_xs_encode(const float *x, const float *weight, uint8_t *w
         w[4 + j / 2] = (uint8_t)(w[4 + j / 2] | (sc & 15) << 4 * (j % 2));
         high |= sc >> 4 << 2 * j;
         fit_scale_codes(FIT_IQ4, x + 32 * j, 32, f.d * (float)f.scale[j], v);
-        for (int l = 0; l < 16; l++) w[8 + 16 * j + l] = (uint8_t)(v[l] | v[l + 16] << 4);
+        fit_nibbles(v, w + 8 + 16 * j);
     }
     w[2] = (uint8_t)high;
     w[3] = (uint8_t)(high >> 8);

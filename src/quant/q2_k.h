@@ -56,7 +56,7 @@ static inline void k_pack_2(const uint8_t v[256], uint8_t qs[64]) {
 }
 
 static inline void q2_k_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_super f = fit_super_line(x, weight, 16, 3, 15, 2.4f, 0.15f, 10);
+    struct fit_super f = fit_super_line(x, weight, 16, 3, 15, 2.4f, 0.4f);
     uint8_t v[256];
     for (int i = 0; i < 16; i++) {
         w[i] = (uint8_t)(f.scale[i] | f.minimum[i] << 4);

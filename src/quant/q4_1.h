@@ -28,13 +28,15 @@ static inline float q4_1_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 }
 
 static inline void q4_1_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_line f = fit_line(x, weight, 32, 15, true, 14.0f, 0.3f, 8);
+    float own[32];
+    int n_row = fit_weights(x, &weight, 32, false, 1, own);
+    struct fit_line f = fit_line(x, weight, 32, 15, true, 13.8f, 0.7f, n_row);
     float d = fit_f16(f.d), m = fit_f16(f.m);
     uint8_t v[32];
     store_f16(w, d);
     store_f16(w + 2, -m);
     fit_line_codes(x, 32, d, m, 15, v);
-    for (int j = 0; j < 16; j++) w[4 + j] = (uint8_t)(v[j] | v[j + 16] << 4);
+    fit_nibbles(v, w + 4);
 }
 
 #endif

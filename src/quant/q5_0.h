@@ -42,11 +42,13 @@ static inline void q5_pack(const uint8_t v[32], uint8_t qh[4], uint8_t qs[16]) {
         qh[j] = 0;
         for (int b = 0; b < 8; b++) qh[j] = (uint8_t)(qh[j] | (v[8 * j + b] >> 4) << b);
     }
-    for (int j = 0; j < 16; j++) qs[j] = (uint8_t)((v[j] & 15) | (v[j + 16] & 15) << 4);
+    fit_nibbles(v, qs);
 }
 
 static inline void q5_0_encode(const float *x, const float *weight, uint8_t *w) {
-    float d = fit_f16(fit_scale(FIT_SIGNED_16, x, weight, 32, 0.92f, 0.03f, 5));
+    float own[32];
+    int n_row = fit_weights(x, &weight, 32, false, 1, own);
+    float d = fit_f16(fit_scale(FIT_SIGNED_16, x, weight, 32, 0.89f, 0.042f, n_row));
     uint8_t v[32];
     store_f16(w, d);
     fit_scale_codes(FIT_SIGNED_16, x, 32, d, v);
