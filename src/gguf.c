@@ -425,7 +425,7 @@ static int fail_outside(const struct phi_gguf *g, const struct phi_gguf_tensor *
 
 /* Offsets -> places in the mapping. offset[i] belongs to tensor i. */
 static int place_tensors(struct phi_gguf *g, const uint64_t *offset, phi_error *err) {
-    uint64_t all = g->data_offset, last_end = g->data_offset;
+    uint64_t all = g->data_offset, last_end = all;
     const struct phi_gguf_tensor *last = NULL;
     char quoted[PHI_QUOTE_SIZE];
     for (uint64_t i = 0; i < g->n_tensor; i++) {

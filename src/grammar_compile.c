@@ -67,12 +67,12 @@ static uint32_t state_of(struct compiler *c, uint32_t element) {
     bool is_set = element_kind(element) == ELEMENT_SET;
     uint32_t *state = is_set ? &c->set_state[arg] : arg < 128 ? &c->char_state[arg] : &unknown;
     struct phi_grammar_range one = {arg, arg};
+    /* cppcheck-suppress identicalInnerCondition ; it is 0 here, and set below */
     if (*state) return *state;
     if (is_set)
         *state = phi_utf8_automaton_add(&c->g->utf8, c->b->range + c->b->set[arg].first, c->b->set[arg].n);
     else
         *state = phi_utf8_automaton_add(&c->g->utf8, &one, 1);
-    /* cppcheck-suppress identicalInnerCondition ; it was 0 above */
     return *state;
 }
 

@@ -91,7 +91,7 @@ static enum role find_role(const char *name, size_t n_name, int *layer) {
         enum role role;
     } parts[] = {{"attn_qkv.weight", VALUE}, {"attn_v.weight", VALUE}, {"attn_output.weight", MIXER}, {"ffn_down.weight", DOWN}};
     size_t at = 4;
-    if (n_name < 5 || memcmp(name, "blk.", 4)) return OTHER;
+    if (n_name < 5 || memcmp(name, "blk.", 4) != 0) return OTHER;
     for (*layer = 0; at < n_name && name[at] >= '0' && name[at] <= '9' && *layer < 100000; at++)
         *layer = *layer * 10 + (name[at] - '0');
     if (at == 4 || at == n_name || name[at++] != '.') return OTHER;
@@ -149,7 +149,7 @@ bool phi_mix_matches(const char *pattern, size_t n_pattern, const char *name, si
         const char *star = memchr(pattern + at, '*', n_pattern - at);
         size_t n = star ? (size_t)(star - pattern) - at : n_pattern - at, piece = at;
         at += n + 1;
-        while (from + n <= n_name && memcmp(name + from, pattern + piece, n)) from++;
+        while (from + n <= n_name && memcmp(name + from, pattern + piece, n) != 0) from++;
         if (from + n > n_name) return false;
         from += n;
     }

@@ -31,7 +31,7 @@ static int convert(const char *path, struct phi_convert *c, struct phi_new_file 
     cli_note("%s: %.2f MiB, %zu tensors; %.1f s", path, (double)c->file_bytes / 1048576, c->n_tensor, cli_seconds() - start);
     if (c->type && c->type->index == PHI_F16)
         cli_note("%llu of %llu weights have another value in F16", (unsigned long long)n_changed, (unsigned long long)c->n_weight);
-    return status;
+    return CLI_OK;
 }
 
 int cli_convert(const struct cli_options *o) {

@@ -62,6 +62,7 @@ static inline void q5_k_encode(const float *x, const float *weight, uint8_t *w) 
         for (int l = 0; l < 32; l++) {
             /* cppcheck-suppress uninitvar ; fit_line_codes() has written both halves */
             w[48 + 32 * c + l] = (uint8_t)((v[l] & 15) | (v[32 + l] & 15) << 4);
+            /* cppcheck-suppress uninitvar ; the same */
             qh[l] = (uint8_t)(qh[l] | (v[l] >> 4) << 2 * c | (v[32 + l] >> 4) << (2 * c + 1));
         }
     }
