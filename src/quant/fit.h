@@ -10,8 +10,7 @@
  * that just spans the stretch, takes the one whose codes with their best scale leave the least error, and then goes on
  * from codes to scale to codes while that gains. In a super-block the scales are integers too; see below.
  *
- * w is the importance of the columns, where there is one. Where there is none (NULL), the formats choose: all the same, or
- * by size, see fit_weights(). */
+ * w is the importance of the columns; where there is none (NULL), all are the same. */
 #ifndef PHI_QUANT_FIT_H
 #define PHI_QUANT_FIT_H
 
@@ -194,23 +193,12 @@ static inline float fit_extreme(const float *x, int n) {
 /* Where a few columns matter most, the error has many narrow valleys: that many rows of scales then. */
 enum { FIT_WEIGHTED_ROWS = 6 };
 
-/* If *w is NULL, makes it own[n], and returns n_row; else FIT_WEIGHTED_ROWS. by_size: |x| and the mean |x| of its 32 (measured: with
- * all the same, coarse grids leave less error, but cut the largest weights, and the model is farther from F16 for it); else all the
- * same. */
-static __attribute__((noinline)) int fit_weights(const float *x, const float **w, int n, bool by_size, int n_row, float *own) {
+/* If *w is NULL, makes it own[n], all ones, and returns n_row; else FIT_WEIGHTED_ROWS. (Measured on f16-768: weights that grow with |x|
+ * bring Q4_0, IQ4_NL and IQ4_XS no nearer to F16.) */
+static int fit_weights(const float **w, int n, int n_row, float *own) {
     if (*w) return FIT_WEIGHTED_ROWS;
+    for (int i = 0; i < n; i++) own[i] = 1.0f;
     *w = own;
-    for (int j = 0; j < n; j += 32) {
-        fit_vec sum[2] = {{0}, {0}};
-        for (int i = j; i < j + 32 && by_size; i += FIT_LANES)
-            FIT_UNROLL for (int k = 0; k < 2; k++) sum[k] += fit_max(fit_load(x + i + 4 * k), -fit_load(x + i + 4 * k));
-        float mean = fit_total(sum[0], sum[1]) / 32.0f;
-        for (int i = j; i < j + 32; i += 4) {
-            fit_vec v = fit_load(x + i);
-            v = mean > 0.0f ? mean + fit_max(v, -v) : fit_all(1.0f);
-            memcpy(own + i, &v, sizeof v);
-        }
-    }
     return n_row;
 }
 
@@ -419,12 +407,12 @@ static inline int fit_super_step(enum fit_grid g, const float *x, const float *w
     return best;
 }
 
-/* Scales low .. high for n_sub sub-blocks; first, step as in fit_scale(), by_size as in fit_weights(). */
+/* Scales low .. high for n_sub sub-blocks; first, step as in fit_scale(). */
 static inline struct fit_super fit_super(enum fit_grid g, const float *x, const float *w, int n_sub, int low, int high,
-                                         float first, float step, bool by_size) {
+                                         float first, float step) {
     int n = 256 / n_sub;
     float own[256];
-    int n_row = fit_weights(x, &w, 256, by_size, by_size ? 1 : 2, own);
+    int n_row = fit_weights(&w, 256, 2, own);
     float alone[16], far = 0.0f, least = 0.0f;
     for (int j = 0; j < n_sub; j++) {
         alone[j] = fit_scale(g, x + n * j, w + n * j, n, first, step, n_row);
@@ -485,7 +473,7 @@ static inline struct fit_super fit_super_line(const float *x, const float *w, in
                                               float step) {
     int n = 256 / n_sub;
     float own[256];
-    int n_row = fit_weights(x, &w, 256, false, 2, own);
+    int n_row = fit_weights(&w, 256, 2, own);
     struct fit_line alone[16];
     struct fit_totals t[16];
     float d = 0.0f, m = 0.0f, least = 0.0f;

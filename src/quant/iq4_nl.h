@@ -32,7 +32,7 @@ static inline float iq4_nl_dot(const uint8_t *w, const int8_t *q, const int16_t 
 
 static inline void iq4_nl_encode(const float *x, const float *weight, uint8_t *w) {
     float own[32];
-    int n_row = fit_weights(x, &weight, 32, true, 1, own);
+    int n_row = fit_weights(&weight, 32, 1, own);
     float d = fit_f16(fit_scale(FIT_IQ4, x, weight, 32, 0.82f, 0.09f, n_row));
     uint8_t v[32];
     store_f16(w, d);

@@ -50,7 +50,7 @@ static inline float iq4_xs_dot(const uint8_t *w, const int8_t *q, const int16_t 
 }
 
 static inline void iq4_xs_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_super f = fit_super(FIT_IQ4, x, weight, 8, -32, 31, 0.82f, 0.09f, true);
+    struct fit_super f = fit_super(FIT_IQ4, x, weight, 8, -32, 31, 0.82f, 0.09f);
     unsigned high = 0;
     uint8_t v[32];
     memset(w, 0, 8);

@@ -60,7 +60,7 @@ static inline float q3_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 }
 
 static inline void q3_k_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_super f = fit_super(FIT_SIGNED_4, x, weight, 16, -32, 31, 0.6f, 0.16f, false);
+    struct fit_super f = fit_super(FIT_SIGNED_4, x, weight, 16, -32, 31, 0.6f, 0.16f);
     uint8_t v[256];
     memset(w, 0, 110);
     for (int i = 0; i < 16; i++) {

@@ -29,7 +29,7 @@ static inline float q4_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 
 static inline void q4_0_encode(const float *x, const float *weight, uint8_t *w) {
     float own[32];
-    int n_row = fit_weights(x, &weight, 32, true, 1, own);
+    int n_row = fit_weights(&weight, 32, 1, own);
     float d = fit_f16(fit_scale(FIT_SIGNED_8, x, weight, 32, 0.78f, 0.085f, n_row));
     uint8_t v[32];
     store_f16(w, d);

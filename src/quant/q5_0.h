@@ -47,7 +47,7 @@ static inline void q5_pack(const uint8_t v[32], uint8_t qh[4], uint8_t qs[16]) {
 
 static inline void q5_0_encode(const float *x, const float *weight, uint8_t *w) {
     float own[32];
-    int n_row = fit_weights(x, &weight, 32, false, 1, own);
+    int n_row = fit_weights(&weight, 32, 1, own);
     float d = fit_f16(fit_scale(FIT_SIGNED_16, x, weight, 32, 0.89f, 0.042f, n_row));
     uint8_t v[32];
     store_f16(w, d);

@@ -54,7 +54,7 @@ static inline float q6_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 }
 
 static inline void q6_k_encode(const float *x, const float *weight, uint8_t *w) {
-    struct fit_super f = fit_super(FIT_SIGNED_32, x, weight, 16, -128, 127, 0.944f, 0.02f, false);
+    struct fit_super f = fit_super(FIT_SIGNED_32, x, weight, 16, -128, 127, 0.944f, 0.02f);
     uint8_t v[256];
     for (int i = 0; i < 16; i++) {
         int8_t sc = (int8_t)f.scale[i];

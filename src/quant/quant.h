@@ -61,7 +61,7 @@ const struct phi_type *phi_type_find(uint32_t id);
 void phi_type_decode_row(const struct phi_type *type, const uint8_t *w, float *y, size_t k);
 
 /* x[k], all finite, into k weights of this type (a multiple of the block) with little sum of weight * error^2;
- * weight[k], not negative: how much each column matters; NULL: the format's own choice, see fit.h. Values beyond the range of f16 are cut to it, but for
+ * weight[k], not negative: how much each column matters; NULL: all the same. Values beyond the range of f16 are cut to it, but for
  * F32 and BF16. The same bytes on every machine. */
 void phi_type_encode_row(const struct phi_type *type, const float *x, const float *weight, uint8_t *w, size_t k);
 
