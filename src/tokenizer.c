@@ -172,7 +172,7 @@ static int read_id(const struct phi_gguf *g, const struct phi_tokenizer *t, cons
 
 /* Every key tokenizer.ggml.ROLE_token_id, also of roles that mean nothing here: no id outside the vocabulary is let in. */
 static int read_ids(struct phi_tokenizer *t, const struct phi_gguf *g, phi_error *err) {
-    static const char prefix[] = "tokenizer.ggml.", suffix[] = "_token_id", stops[][3] = {"eos", "eot", "eom"};
+    static const char prefix[] = "tokenizer.ggml.", suffix[] = "_token_id", stops[][4] = {"eos", "eot", "eom"};
     enum { N_PREFIX = sizeof prefix - 1, N_SUFFIX = sizeof suffix - 1 };
     for (uint64_t i = 0; i < g->n_kv; i++) {
         struct phi_str key = g->kv[i].key;
