@@ -1,6 +1,7 @@
 /* The program on a pseudo-terminal, and under signals: what a shell script cannot set up. Runs ./phi with the demo
  * model, from the top of the checkout; $PHI_RUN is put before it (an emulator). */
 #include "check.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,19 +42,6 @@ static int open_ends(int end[2], int terminal) {
     return end[1] < 0 ? -1 : 0;
 }
 
-static void become_phi(const char *const *arguments) {
-    static char run[256];
-    const char *argv[64];
-    int n = 0;
-    snprintf(run, sizeof run, "%s", getenv("PHI_RUN") ? getenv("PHI_RUN") : "");
-    for (char *word = strtok(run, " "); word && n < 16; word = strtok(NULL, " ")) argv[n++] = word;
-    argv[n++] = "./phi";
-    while (*arguments && n < 63) argv[n++] = *arguments++;
-    argv[n] = NULL;
-    execvp(argv[0], (char *const *)argv);
-    _exit(127);
-}
-
 static pid_t start(int how, const char *const *arguments, int in[2], int out[2], int err[2]) {
     if (open_ends(in, how & IN_TTY) || open_ends(out, how & OUT_TTY) || open_ends(err, how & ERR_TTY)) return -1;
     fflush(stdout);
@@ -66,7 +54,7 @@ static pid_t start(int how, const char *const *arguments, int in[2], int out[2],
     dup2(err[1], 2);
     for (int i = 0; i < 2; i++) close(in[i]), close(out[i]), close(err[i]);
     close(null);
-    become_phi(arguments);
+    program_become(arguments);
     return -1;
 }
 

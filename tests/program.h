@@ -1,5 +1,5 @@
 /* Starts ./phi for a test and tells everything about how it ended: exit status, both outputs, processor time, memory.
- * Not for what needs a terminal or a program that runs on: check_cli_terminal.c, check_damage.c. */
+ * What needs a terminal or a program that runs on (check_cli_terminal.c, pty.h) forks itself, and calls program_become(). */
 #ifndef PHI_TESTS_PROGRAM_H
 #define PHI_TESTS_PROGRAM_H
 
@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +71,20 @@ static inline struct program_outcome program_run(const char *program, const char
     o.n_out = program_read(dir, "out", o.out, sizeof o.out);
     program_read(dir, "err", o.err, sizeof o.err);
     return o;
+}
+
+/* This process becomes ./phi, in the top of the checkout and under $PHI_RUN if that is set. */
+static inline void program_become(const char *const *arguments) {
+    static char run[256];
+    const char *argv[64];
+    int n = 0;
+    snprintf(run, sizeof run, "%s", getenv("PHI_RUN") ? getenv("PHI_RUN") : "");
+    for (char *word = strtok(run, " "); word && n < 16; word = strtok(NULL, " ")) argv[n++] = word;
+    argv[n++] = "./phi";
+    while (*arguments && n < 63) argv[n++] = *arguments++;
+    argv[n] = NULL;
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
 }
 
 /* Exactly one line. */

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "gguf_writer.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,19 +28,6 @@ static struct {
     size_t n, seen; /* seen: before what is expected next */
     struct termios before;
 } tty;
-
-static inline void become_phi(const char *const *arguments) {
-    static char run[256];
-    const char *argv[64];
-    int n = 0;
-    snprintf(run, sizeof run, "%s", getenv("PHI_RUN") ? getenv("PHI_RUN") : "");
-    for (char *word = strtok(run, " "); word && n < 16; word = strtok(NULL, " ")) argv[n++] = word;
-    argv[n++] = "./phi";
-    while (*arguments && n < 63) argv[n++] = *arguments++;
-    argv[n] = NULL;
-    execvp(argv[0], (char *const *)argv);
-    _exit(127);
-}
 
 /* Between terminal and program a shell, as a job of which the program can be stopped: it says so, and how it finds
  * the terminal; a line on the terminal lets the job go on. Returns in the job. */
@@ -92,7 +80,7 @@ static inline void start(int columns, const char *const *arguments) {
     for (int i = 0; i < 3; i++) dup2(fd, i);
     close(fd), close(tty.master), close(tty.slave);
     if (with_shell) become_shell();
-    become_phi(arguments);
+    program_become(arguments);
 }
 
 #define START(columns, ...) start(columns, (const char *const[]){__VA_ARGS__, NULL})
