@@ -100,17 +100,17 @@ static bool same_time(struct timespec a, struct timespec b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* Each file is told of once: a command may map it twice. */
+/* Each change is told of once, though a command may map a file twice. */
 static void check(const struct watched *w) {
-    static ino_t told;
     const struct version *before = &w->before;
     struct version now;
     get_version(w->path, &now);
-    if (!now.inode || now.inode == told) return;
+    if (!now.inode) return;
     if (now.device != before->device || now.inode != before->inode) return; /* another file; ours is mapped still */
     if (now.size == before->size && same_time(now.modified, before->modified) && same_time(now.changed, before->changed))
         return;
-    told = now.inode;
+    for (size_t i = 0; i < n_table; i++)
+        if (table[i].before.device == now.device && table[i].before.inode == now.inode) table[i].before = now;
     cli_warn("%s changed while the program ran; what was computed after that may be wrong", w->path);
 }
 
