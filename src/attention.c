@@ -1,6 +1,7 @@
 /* Attention of one query head over the cache, in blocks of 256 keys at absolute positions: each block gives its own
  * largest score, sum and weighted values, and the blocks are folded from left to right. How a prompt was cut into
- * passes, and who computes which block, can then change no bit. */
+ * passes, and who computes which block, can then change no bit. A prompt's queries share the blocks that they see and fold
+ * each at once; one token's blocks may go to several threads, so their parts wait until all are there. */
 #include "session.h"
 #include "kernels/floats.h"
 
@@ -98,8 +99,8 @@ static void weigh_values(const struct tile *t, size_t block, int q0, int q1) {
     }
 }
 
-/* The block's part of queries q0 .. q1-1, each of which sees a key of it, folded into theirs so far. */
-static void fold_block(struct tile *t, size_t block, int q0, int q1) {
+/* The block's part of queries q0 .. q1-1, each of which sees a key of it: scratch->block_out, largest scores, sums. */
+static void block_part(const struct tile *t, size_t block, int q0, int q1, float *m_b, float *l_b) {
     const struct phi_session *s = t->s;
     const struct phi_kernels *k = &s->kernels;
     struct phi_scratch *scratch = t->scratch;
@@ -107,32 +108,48 @@ static void fold_block(struct tile *t, size_t block, int q0, int q1) {
     int first = first_in_block(s, position_of(t, q0), block), end = end_in_block(position_of(t, q1 - 1), block);
     score_keys(t, block, q0, q1, first / PHI_KEY_GROUP * PHI_KEY_GROUP,
                (end + PHI_KEY_GROUP - 1) / PHI_KEY_GROUP * PHI_KEY_GROUP);
-    float m_b[PHI_QUERY_TILE], l_b[PHI_QUERY_TILE];
     for (int i = q0; i < q1; i++)
         k->softmax(scratch->scores + i * PHI_KEY_BLOCK, first_in_block(s, position_of(t, i), block),
                    end_in_block(position_of(t, i), block), &m_b[i], &l_b[i]);
     memset(scratch->block_out + q0 * hd, 0, (size_t)((q1 - q0) * hd) * sizeof(float));
     weigh_values(t, block, q0, q1);
-    for (int i = q0; i < q1; i++) {
-        float *out = scratch->out + i * hd, *o = scratch->block_out + i * hd;
-        if (t->sum[i] == 0) {
-            memcpy(out, o, (size_t)hd * sizeof *o);
-            t->largest[i] = m_b[i];
-            t->sum[i] = l_b[i];
-            continue;
-        }
-        float top = t->largest[i] > m_b[i] ? t->largest[i] : m_b[i];
-        float a = floats_exp(t->largest[i] - top), c = floats_exp(m_b[i] - top);
-        t->sum[i] = fmaf(l_b[i], c, t->sum[i] * a);
-        k->fold(out, o, hd, a, c);
-        t->largest[i] = top;
+}
+
+/* The next block's values o, largest score and sum, folded into query i's so far. */
+static void fold(struct tile *t, int i, const float *o, float m_b, float l_b) {
+    int hd = t->s->model->head_dim;
+    float *out = t->scratch->out + i * hd;
+    if (t->sum[i] == 0) {
+        memcpy(out, o, (size_t)hd * sizeof *o);
+        t->largest[i] = m_b;
+        t->sum[i] = l_b;
+        return;
     }
+    float top = t->largest[i] > m_b ? t->largest[i] : m_b;
+    float a = floats_exp(t->largest[i] - top), c = floats_exp(m_b - top);
+    t->sum[i] = fmaf(l_b, c, t->sum[i] * a);
+    t->s->kernels.fold(out, o, hd, a, c);
+    t->largest[i] = top;
+}
+
+static void normalise(struct tile *t) {
+    int hd = t->s->model->head_dim;
+    for (int i = 0; i < t->n_query; i++)
+        for (int d = 0; d < hd; d++) t->scratch->out[i * hd + d] /= t->sum[i];
+}
+
+static void round_queries(const struct tile *t) {
+    const struct phi_session *s = t->s;
+    const struct phi_scratch *scratch = t->scratch;
+    int hd = s->model->head_dim;
+    if (s->type_k != PHI_CACHE_Q8_0) return;
+    for (int i = 0; i < t->n_query; i++)
+        s->kernels.quantize_q8_32(scratch->query + i * hd, hd, scratch->query8 + i * hd,
+                                  scratch->query8_scale + i * (hd / 32), scratch->query8_sum);
 }
 
 void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
                    struct phi_scratch *scratch) {
-    const struct phi_model *m = s->model;
-    int hd = m->head_dim;
     struct tile t = {.s = s,
                      .scratch = scratch,
                      .layer = layer,
@@ -140,19 +157,53 @@ void phi_attention(const struct phi_session *s, int layer, int group, size_t pos
                      .position = position,
                      .n_query = n_query,
                      .per_token = per_token};
-    if (s->type_k == PHI_CACHE_Q8_0)
-        for (int i = 0; i < n_query; i++) {
-            s->kernels.quantize_q8_32(scratch->query + i * hd, hd, scratch->query8 + i * hd,
-                                      scratch->query8_scale + i * (hd / 32), scratch->query8_sum);
-        }
+    round_queries(&t);
     size_t last = position_of(&t, n_query - 1);
     for (size_t block = phi_attention_first(s, position) / PHI_KEY_BLOCK * PHI_KEY_BLOCK; block <= last;
          block += PHI_KEY_BLOCK) {
         int q0 = 0, q1 = n_query;
         while (end_in_block(position_of(&t, q0), block) == 0) q0++;
         while (first_in_block(s, position_of(&t, q1 - 1), block) == PHI_KEY_BLOCK) q1--;
-        if (q0 < q1) fold_block(&t, block, q0, q1);
+        if (q0 >= q1) continue;
+        float m_b[PHI_QUERY_TILE], l_b[PHI_QUERY_TILE];
+        block_part(&t, block, q0, q1, m_b, l_b);
+        for (int i = q0; i < q1; i++) fold(&t, i, scratch->block_out + i * s->model->head_dim, m_b[i], l_b[i]);
     }
-    for (int i = 0; i < n_query; i++)
-        for (int d = 0; d < hd; d++) scratch->out[i * hd + d] /= t.sum[i];
+    normalise(&t);
+}
+
+size_t phi_attention_most_blocks(int n_ctx, int window) {
+    size_t all = ((size_t)n_ctx + PHI_KEY_BLOCK - 1) / PHI_KEY_BLOCK;
+    size_t seen = ((size_t)window + PHI_KEY_BLOCK - 2) / PHI_KEY_BLOCK + 1; /* its first key may be a block's last */
+    return window && seen < all ? seen : all;
+}
+
+void phi_attention_blocks(const struct phi_session *s, int layer, int group, size_t position, int n_query, size_t first,
+                          size_t end, struct phi_scratch *scratch, float *parts) {
+    struct tile t = {.s = s,
+                     .scratch = scratch,
+                     .layer = layer,
+                     .group = group,
+                     .position = position,
+                     .n_query = n_query,
+                     .per_token = n_query};
+    size_t hd = (size_t)s->model->head_dim, first_seen = phi_attention_first(s, position) / PHI_KEY_BLOCK;
+    round_queries(&t);
+    for (size_t b = first; b < end; b++) {
+        float m_b[PHI_QUERY_TILE], l_b[PHI_QUERY_TILE];
+        block_part(&t, b * PHI_KEY_BLOCK, 0, n_query, m_b, l_b);
+        for (int i = 0; i < n_query; i++) {
+            float *part = parts + ((size_t)i * s->part_blocks + b - first_seen) * (hd + 2);
+            memcpy(part, scratch->block_out + (size_t)i * hd, hd * sizeof *part);
+            part[hd] = m_b[i];
+            part[hd + 1] = l_b[i];
+        }
+    }
+}
+
+void phi_attention_fold(const struct phi_session *s, const float *parts, size_t n_block, struct phi_scratch *scratch) {
+    struct tile t = {.s = s, .scratch = scratch, .n_query = 1};
+    size_t hd = (size_t)s->model->head_dim;
+    for (size_t b = 0; b < n_block; b++, parts += hd + 2) fold(&t, 0, parts, parts[hd], parts[hd + 1]);
+    normalise(&t);
 }

@@ -24,6 +24,7 @@ struct pass {
     int index;    /* of the layer */
     int n;        /* tokens */
     size_t first; /* position of the first */
+    int n_span;   /* of one token's attention: spans of blocks that a KV head's keys are cut into */
 
     /* of the job at hand */
     const float *norm, *norm_in;
@@ -108,35 +109,34 @@ static void deinterleave(float *x, int half, float *scratch) {
     }
 }
 
-static void rotate(const struct phi_session *s, float *x, const float *c, const float *sine, float *scratch) {
+/* token = index in the pass */
+static void rotate(const struct phi_session *s, float *x, int token, float *scratch) {
     int half = s->model->n_rot / 2;
+    size_t at = (size_t)token * (size_t)half;
     if (s->model->member->interleaved) deinterleave(x, half, scratch);
-    s->kernels.rope(x, c, sine, half);
+    s->kernels.rope(x, s->rope_cos + at, s->rope_sin + at, half);
 }
 
-/* Rotate the queries and keys of KV head g, put keys and values into the cache. */
-static void rotate_and_put(const struct pass *p, int g, const struct phi_scratch *scratch) {
+/* Rotate the keys of KV head g, put keys and values into the cache. */
+static void put_head(const struct pass *p, int g, const struct phi_scratch *scratch) {
     const struct phi_session *s = p->s;
     const struct phi_model *m = s->model;
-    int hd = m->head_dim, half = m->n_rot / 2, n_q = m->n_head / m->n_head_kv;
+    int hd = m->head_dim;
     size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
     phi_cache_begin(s, p->index, g);
     for (int t = 0; t < p->n; t++) {
-        const float *c = s->rope_cos + (size_t)t * (size_t)half, *sine = s->rope_sin + (size_t)t * (size_t)half;
-        float *q = s->qkv + (size_t)t * width + (size_t)(g * n_q * hd);
         float *k = s->qkv + (size_t)t * width + (size_t)((m->n_head + g) * hd);
         float *v = k + (size_t)(m->n_head_kv * hd);
-        for (int i = 0; i < n_q; i++) rotate(s, q + i * hd, c, sine, scratch->out);
-        rotate(s, k, c, sine, scratch->out);
+        rotate(s, k, t, scratch->out);
         phi_cache_put(s, p->index, g, p->first + (size_t)t, k, v, scratch);
     }
 }
 
 /* chunk = KV head */
-static void rotate_head(void *arg, int g, int thread) {
+static void put_keys(void *arg, int g, int thread) {
     struct pass *p = arg;
     struct phi_scratch scratch = phi_thread_scratch(p->s, thread);
-    rotate_and_put(p, g, &scratch);
+    put_head(p, g, &scratch);
 }
 
 /* Queries that share a KV head go together: heads of one token, or of several. */
@@ -153,17 +153,36 @@ static int tiles_per_group(const struct phi_model *m) {
     return chunks(m->n_head / m->n_head_kv, tile_heads(m));
 }
 
+/* Query heads of tile `tile` of KV head `group`: the first, and how many. */
+static int tile_first(const struct phi_model *m, int group, int tile) {
+    return group * (m->n_head / m->n_head_kv) + tile * tile_heads(m);
+}
+
+static int tile_size(const struct phi_model *m, int tile) {
+    return least(tile_heads(m), m->n_head / m->n_head_kv - tile * tile_heads(m));
+}
+
+/* Heads from `head` on of tokens t0 .. t0 + tokens - 1, rotated: scratch->query[tokens][heads][head_dim]. */
+static void load_queries(const struct pass *p, int head, int heads, int t0, int tokens, const struct phi_scratch *scratch) {
+    const struct phi_session *s = p->s;
+    const struct phi_model *m = s->model;
+    int hd = m->head_dim;
+    size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd;
+    for (int t = 0; t < tokens; t++) {
+        float *q = scratch->query + t * heads * hd;
+        memcpy(q, s->qkv + (size_t)(t0 + t) * width + (size_t)(head * hd), (size_t)(heads * hd) * sizeof *q);
+        for (int i = 0; i < heads; i++) rotate(s, q + i * hd, t0 + t, scratch->out);
+    }
+}
+
 /* Tile `tile` of KV head `group`, tokens from t0 on. */
 static void attend(const struct pass *p, int group, int tile, int t0, struct phi_scratch *scratch) {
     struct phi_session *s = p->s;
     const struct phi_model *m = s->model;
-    int hd = m->head_dim, n_q = m->n_head / m->n_head_kv, first_q = tile * tile_heads(m),
-        head = group * n_q + first_q;
-    int heads = least(tile_heads(m), n_q - first_q), tokens = least(tile_tokens(m), p->n - t0);
-    size_t width = (size_t)(m->n_head + 2 * m->n_head_kv) * (size_t)hd, out_width = (size_t)(m->n_head * hd);
-    size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)(head * hd);
-    for (int t = 0; t < tokens; t++)
-        memcpy(scratch->query + t * heads * hd, s->qkv + (size_t)(t0 + t) * width + of_head, bytes);
+    int hd = m->head_dim, head = tile_first(m, group, tile);
+    int heads = tile_size(m, tile), tokens = least(tile_tokens(m), p->n - t0);
+    size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)(head * hd), out_width = (size_t)(m->n_head * hd);
+    load_queries(p, head, heads, t0, tokens, scratch);
     phi_attention(s, p->index, group, p->first + (size_t)t0, tokens * heads, heads, scratch);
     for (int t = 0; t < tokens; t++)
         memcpy(s->attended.kind[PHI_ACT_F32].f + (size_t)(t0 + t) * out_width + of_head,
@@ -187,22 +206,51 @@ static void commit(void *arg, int g, int thread) {
     phi_cache_commit(p->s, p->index, g, p->n);
 }
 
-/* chunk = KV head of a pass with one token: all of the above without a join */
-static void attend_token(void *arg, int g, int thread) {
+static size_t parts_of(const struct phi_session *s, int head) { /* where they begin */
+    return (size_t)head * s->part_blocks * (size_t)(s->model->head_dim + 2);
+}
+
+/* chunk = a span of blocks of keys of a KV head, of a pass with one token: all of the above without a join. Only the last span
+ * sees the token's own key; who ends last folds the parts of all. */
+static void attend_span(void *arg, int chunk, int thread) {
     struct pass *p = arg;
-    struct phi_scratch scratch = phi_thread_scratch(p->s, thread);
-    rotate_and_put(p, g, &scratch);
-    for (int tile = 0; tile < tiles_per_group(p->s->model); tile++) attend(p, g, tile, 0, &scratch);
-    phi_cache_commit(p->s, p->index, g, 1);
+    struct phi_session *s = p->s;
+    const struct phi_model *m = s->model;
+    struct phi_scratch scratch = phi_thread_scratch(s, thread);
+    int g = chunk / p->n_span, span = chunk % p->n_span, n_q = m->n_head / m->n_head_kv, hd = m->head_dim;
+    size_t from = phi_attention_first(s, p->first) / PHI_KEY_BLOCK, n = p->first / PHI_KEY_BLOCK + 1 - from;
+    size_t first = from + n * (size_t)span / (size_t)p->n_span, end = from + n * (size_t)(span + 1) / (size_t)p->n_span;
+    bool last = span == p->n_span - 1;
+    if (last) put_head(p, g, &scratch);
+    for (int tile = 0; tile < tiles_per_group(m); tile++) {
+        int head = tile_first(m, g, tile), heads = tile_size(m, tile);
+        load_queries(p, head, heads, 0, 1, &scratch);
+        phi_attention_blocks(s, p->index, g, p->first, heads, first, end, &scratch, s->parts + parts_of(s, head));
+    }
+    if (last) phi_cache_commit(s, p->index, g, 1);
+    if (atomic_fetch_add_explicit(&s->parts_done[g], 1, memory_order_acq_rel) + 1 < p->n_span) return;
+    atomic_store_explicit(&s->parts_done[g], 0, memory_order_relaxed);
+    for (int head = g * n_q; head < (g + 1) * n_q; head++) {
+        phi_attention_fold(s, s->parts + parts_of(s, head), n, &scratch);
+        memcpy(s->attended.kind[PHI_ACT_F32].f + head * hd, scratch.out, (size_t)hd * sizeof(float));
+    }
+}
+
+/* As many spans as give each thread eight chunks, where there are so many blocks. */
+static int spans(const struct pass *p) {
+    size_t n = p->first / PHI_KEY_BLOCK + 1 - phi_attention_first(p->s, p->first) / PHI_KEY_BLOCK;
+    int wanted = chunks(8 * threads(p), p->s->model->n_head_kv);
+    return n < (size_t)wanted ? (int)n : wanted;
 }
 
 static void attention(struct pass *p) {
     const struct phi_model *m = p->s->model;
     if (p->n == 1) {
-        run(p, attend_token, m->n_head_kv);
+        p->n_span = spans(p);
+        run(p, attend_span, m->n_head_kv * p->n_span);
         return;
     }
-    run(p, rotate_head, m->n_head_kv);
+    run(p, put_keys, m->n_head_kv);
     run(p, attend_tile, m->n_head_kv * tiles_per_group(m) * chunks(p->n, tile_tokens(m)));
     if (phi_cache_is_ring(p->s)) run(p, commit, m->n_head_kv);
 }

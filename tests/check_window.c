@@ -23,6 +23,24 @@ static bool logits_at(phi_session *s, int at, int n_single, float out[VOCAB]) {
     return status == 0;
 }
 
+/* One token at a time, the blocks of keys of a head go to several threads. */
+static void check_threads(const phi_model *m, struct phi_session_options o) {
+    float other[VOCAB];
+    for (o.n_threads = 1; o.n_threads <= 8; o.n_threads += o.n_threads < 3 ? 2 : 5) {
+        phi_session *s = NULL;
+        phi_error err = {""};
+        o.force_threads = true;
+        int status = phi_session_open(m, &o, &s, &err);
+        CHECK(status == 0, "%s", err.text);
+        for (int at = 1; !status && at < CONTEXT; at = 2 * at + 1) {
+            if (!logits_at(s, at, 0, base) || !logits_at(s, at, 2, other)) break;
+            CHECK(memcmp(base, other, sizeof base) == 0, "%d threads: token %d has other logits alone than in a pass",
+                  o.n_threads, at);
+        }
+        phi_session_close(s);
+    }
+}
+
 static void check_at(phi_session *s, int at) {
     float changed[VOCAB];
     for (int n_single = 0; n_single <= 3; n_single += 3) {
@@ -67,6 +85,9 @@ int main(int argc, char **argv) {
         phi_session_get_info(s, &info);
         CHECK(info.window == WINDOW, "the window is %d", info.window);
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) check_at(s, places[i]);
+        check_threads(m, o);
+        o.window = 0;
+        check_threads(m, o);
     }
     phi_session_close(s);
     phi_model_close(m);
