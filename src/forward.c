@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-/* Weight rows in a chunk: a multiple of what levels keep in the cache at once; most of them where memory is the limit. */
+/* Weight rows in a chunk: a multiple of what levels keep in the cache at once; most of them where memory is the limit. To cut
+ * the last chunks of a prompt's job by tokens, too, gained nothing, nor on a core that is busy with something else. */
 enum { ROWS = 96, MOST_ROWS = PHI_FFN_CHUNK };
 
 struct pass {
