@@ -8,18 +8,21 @@
  *
  * Given the codes, the best scale follows; given the scale, the best codes do. A fit tries rows of scales around the one
  * that just spans the stretch, takes the one whose codes with their best scale leave the least error, and then goes on
- * from codes to scale to codes while that gains. In a super-block the scales are integers too; see below.
+ * from codes to scale to codes once or twice, which never adds error. In a super-block the scales are integers too; see below.
  *
- * w is the importance of the columns; where there is none (NULL), all are the same. */
+ * w is the importance of the columns; where there is none (NULL), all are the same. The searches are compiled once for each
+ * case: always_inline below means that a copy knows its case, and no loop asks for it (measured: it took 1.2 times as long). */
 #ifndef PHI_QUANT_FIT_H
 #define PHI_QUANT_FIT_H
 
 #include "bits.h"
 #include <stdbool.h>
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
 #endif
+
+#define FIT_INLINE static inline __attribute__((always_inline))
 
 /* Four weights side by side. A sum is made in two such vectors, that is in eight parts, on every machine. */
 typedef float fit_vec __attribute__((vector_size(16)));
@@ -41,7 +44,7 @@ static inline fit_vec fit_and(fit_mask mask, fit_vec v) {
 }
 
 static inline fit_vec fit_max(fit_vec a, fit_vec b) {
-#if defined(__SSE__)
+#if defined(__SSE2__)
     return _mm_max_ps(a, b); /* the same, in one instruction */
 #else
     fit_mask mask = a > b;
@@ -50,7 +53,7 @@ static inline fit_vec fit_max(fit_vec a, fit_vec b) {
 }
 
 static inline fit_vec fit_min(fit_vec a, fit_vec b) {
-#if defined(__SSE__)
+#if defined(__SSE2__)
     return _mm_min_ps(a, b);
 #else
     fit_mask mask = a < b;
@@ -77,22 +80,33 @@ static inline float fit_clamp(float v, float low, float high) {
     return v > high ? high : v;
 }
 
-/* The f16 nearest to v, as a float, and never infinite. */
+/* The f16 nearest to v, never infinite; fit_f16() gives it as a float, fit_store() also stores it. */
+static __attribute__((noinline)) uint16_t fit_half(float v) {
+    return f16_from_f32(fit_clamp(v, -65504.0f, 65504.0f));
+}
+
 static inline float fit_f16(float v) {
-    return f32_from_f16(f16_from_f32(fit_clamp(v, -65504.0f, 65504.0f)));
+    return f32_from_f16(fit_half(v));
+}
+
+static inline float fit_store(uint8_t *w, float v) {
+    uint16_t h = fit_half(v);
+    memcpy(w, &h, sizeof h);
+    return f32_from_f16(h);
 }
 
 /* ---- Grids ---- */
 
-enum fit_grid { FIT_SIGNED_4, FIT_SIGNED_8, FIT_SIGNED_16, FIT_SIGNED_32, FIT_IQ4 };
+struct fit_grid {
+    bool even; /* the whole numbers low .. high; else the values of IQ4 */
+    float low, high;
+};
 
-static inline float fit_grid_low(enum fit_grid g) {
-    return g == FIT_SIGNED_4 ? -4.0f : g == FIT_SIGNED_8 ? -8.0f : g == FIT_SIGNED_16 ? -16.0f : g == FIT_SIGNED_32 ? -32.0f : -127.0f;
-}
+static const struct fit_grid FIT_SIGNED_4 = {true, -4, 3}, FIT_SIGNED_8 = {true, -8, 7}, FIT_SIGNED_16 = {true, -16, 15},
+                             FIT_SIGNED_32 = {true, -32, 31}, FIT_IQ4 = {false, -127, 113};
 
-static inline float fit_grid_high(enum fit_grid g) {
-    return g == FIT_IQ4 ? 113.0f : -1.0f - fit_grid_low(g);
-}
+/* f(g, ..) with g.even, and the ends of IQ4, as constants. */
+#define FIT_OF_GRID(f, g, ...) ((g).even ? f((struct fit_grid){true, (g).low, (g).high}, __VA_ARGS__) : f(FIT_IQ4, __VA_ARGS__))
 
 /* Half way between neighbours of iq4_values, and the distance of the two. */
 static const float fit_iq4_middle[15] = {-115.5f, -93.5f, -74.0f, -57.0f, -42.0f, -28.5f, -16.0f, -4.5f,
@@ -107,37 +121,50 @@ static const float fit_iq4_gap[15] = {23, 21, 18, 16, 14, 13, 12, 11, 12, 12, 13
 #endif
 
 /* The levels nearest to v. */
-static inline fit_vec fit_level(enum fit_grid g, fit_vec v) {
-    if (g != FIT_IQ4)
-        return fit_round4(fit_min(fit_max(v, fit_all(fit_grid_low(g))), fit_all(fit_grid_high(g))));
+FIT_INLINE fit_vec fit_level(struct fit_grid g, fit_vec v) {
+    if (g.even)
+        return fit_round4(fit_min(fit_max(v, fit_all(g.low)), fit_all(g.high)));
     fit_vec level = fit_all(-127.0f);
     FIT_UNROLL for (int k = 0; k < 15; k++) level += fit_and(v > fit_iq4_middle[k], fit_all(fit_iq4_gap[k]));
     return level;
 }
 
-/* The bytes of n codes that stand as whole numbers: 0 .. 255. n: a constant, so that this becomes vectors. */
-static inline void fit_bytes(const float *whole, int n, uint8_t *code) {
-    int32_t bits[32];
-    for (int i = 0; i < n; i += 4) {
-        fit_mask c = (fit_mask)(fit_load(whole + i) + 12582912.0f); /* the number stands in the low bits */
-        memcpy(bits + i, &c, sizeof c);
+/* The bytes of 16 codes. */
+static inline void fit_bytes(const fit_mask c[4], uint8_t *code) {
+#if defined(__SSE2__)
+    __m128i low = _mm_packs_epi32((__m128i)c[0], (__m128i)c[1]), high = _mm_packs_epi32((__m128i)c[2], (__m128i)c[3]);
+    _mm_storeu_si128((__m128i *)(void *)code, _mm_packus_epi16(low, high)); /* the same, in three instructions */
+#else
+    int32_t whole[16];
+    memcpy(whole, c, sizeof whole);
+    for (int i = 0; i < 16; i++) code[i] = (uint8_t)whole[i];
+#endif
+}
+
+/* Whole numbers as integers, less those of base. */
+static inline fit_mask fit_integer(fit_vec whole, float base) {
+    return (fit_mask)(whole + 12582912.0f) - (fit_mask)fit_all(base + 12582912.0f); /* the number stands in the low bits */
+}
+
+FIT_INLINE void fit_scale_codes_of(struct fit_grid g, const float *x, int n, float d, uint8_t *code) {
+    float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+    for (int i = 0; i < n; i += 16) {
+        fit_mask c[4] = {{0}, {0}, {0}, {0}};
+        FIT_UNROLL for (int j = 0; j < 4; j++) {
+            fit_vec v = fit_load(x + i + 4 * j) * inverse;
+            if (g.even) {
+                c[j] = fit_integer(fit_min(fit_max(v, fit_all(g.low)), fit_all(g.high)), g.low);
+                continue;
+            }
+            FIT_UNROLL for (int k = 0; k < 15; k++) c[j] -= v > fit_iq4_middle[k]; /* true is -1 */
+        }
+        fit_bytes(c, code + i);
     }
-    for (int i = 0; i < n; i++) code[i] = (uint8_t)bits[i];
 }
 
 /* The codes of n weights under a scale: how many levels lie below. Scale 0: those of level 0. */
-static __attribute__((noinline)) void fit_scale_codes(enum fit_grid g, const float *x, int n, float d, uint8_t *code) {
-    float inverse = d != 0.0f ? 1.0f / d : 0.0f, whole[32];
-    for (int i = 0; i < n; i += 4) {
-        fit_vec v = fit_load(x + i) * inverse, c = fit_all(0.0f);
-        if (g == FIT_IQ4) {
-            FIT_UNROLL for (int k = 0; k < 15; k++) c += fit_and(v > fit_iq4_middle[k], fit_all(1.0f));
-        } else {
-            c = fit_level(g, v) - fit_grid_low(g);
-        }
-        memcpy(whole + i, &c, sizeof c);
-    }
-    fit_bytes(whole, n, code);
+static __attribute__((noinline)) void fit_scale_codes(struct fit_grid g, const float *x, int n, float d, uint8_t *code) {
+    FIT_OF_GRID(fit_scale_codes_of, g, x, n, d, code);
 }
 
 /* 32 codes of 4 bits in 16 bytes: code j and code j + 16 share one. */
@@ -152,20 +179,15 @@ struct fit_sums {
 };
 
 /* The sums for the levels nearest to x * inverse. */
-static inline struct fit_sums fit_scale_sums(enum fit_grid g, const float *x, const float *w, int n, float inverse) {
+FIT_INLINE struct fit_sums fit_scale_sums(struct fit_grid g, const float *x, const float *w, int n, float inverse) {
     fit_vec xl[2] = {{0}, {0}}, ll[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
         FIT_UNROLL for (int k = 0; k < 2; k++) {
-            fit_vec xk = fit_load(x + i + 4 * k), level = fit_level(g, xk * inverse), wl = fit_load(w + i + 4 * k) * level;
+            fit_vec xk = fit_load(x + i + 4 * k), level = fit_level(g, xk * inverse), wl = w ? fit_load(w + i + 4 * k) * level : level;
             xl[k] += wl * xk;
             ll[k] += wl * level;
         }
     return (struct fit_sums){fit_total(xl[0], xl[1]), fit_total(ll[0], ll[1])};
-}
-
-/* Of the error of the best scale, what depends on the levels: the larger the better. */
-static inline float fit_gain(struct fit_sums s) {
-    return s.ll > 0.0f ? s.xl / s.ll * s.xl : 0.0f;
 }
 
 /* The smallest and the largest of n values. */
@@ -175,12 +197,10 @@ static inline void fit_range(const float *x, int n, float *low, float *high) {
         l = fit_min(l, fit_load(x + i));
         h = fit_max(h, fit_load(x + i));
     }
-    *low = l[0];
-    *high = h[0];
-    for (int k = 1; k < 4; k++) {
-        *low = l[k] < *low ? l[k] : *low;
-        *high = h[k] > *high ? h[k] : *high;
-    }
+    float l0 = l[1] < l[0] ? l[1] : l[0], l2 = l[3] < l[2] ? l[3] : l[2];
+    float h0 = h[1] > h[0] ? h[1] : h[0], h2 = h[3] > h[2] ? h[3] : h[2];
+    *low = l2 < l0 ? l2 : l0;
+    *high = h2 > h0 ? h2 : h0;
 }
 
 /* The value that is farthest from 0, with its sign. */
@@ -190,92 +210,83 @@ static inline float fit_extreme(const float *x, int n) {
     return high > -low ? high : low;
 }
 
-/* Where a few columns matter most, the error has many narrow valleys: that many rows of scales then. */
-enum { FIT_WEIGHTED_ROWS = 6 };
+/* How long to search. Where a few columns matter most, the error has many narrow valleys. (Measured: weights that grow with |x| bring
+ * Q4_0, IQ4_NL and IQ4_XS no nearer to F16.) */
+struct fit_effort {
+    int n_row, n_refine; /* rows of scales, and then steps from codes to scale to codes */
+};
 
-/* If *w is NULL, makes it own[n], all ones, and returns n_row; else FIT_WEIGHTED_ROWS. (Measured on f16-768: weights that grow with |x|
- * bring Q4_0, IQ4_NL and IQ4_XS no nearer to F16.) */
-static int fit_weights(const float **w, int n, int n_row, float *own) {
-    if (*w) return FIT_WEIGHTED_ROWS;
-    for (int i = 0; i < n; i++) own[i] = 1.0f;
-    *w = own;
-    return n_row;
-}
+static const struct fit_effort FIT_PLAIN = {1, 1}, FIT_PLAIN_SUPER = {2, 2}, FIT_WEIGHTED = {6, 2};
 
 /* Scales are tried four at a time, in the lanes of one vector: no sum goes across them. */
-enum { FIT_ROW = 4, FIT_REFINE = 2 };
+enum { FIT_ROW = 4 };
 
 /* The sums for each of four inverse scales, as fit_scale_sums() has them for one but for the order of addition. */
-static inline void fit_scale_row(enum fit_grid g, const float *x, const float *w, int n, fit_vec inverse, fit_vec *xl, fit_vec *ll) {
+FIT_INLINE void fit_scale_row(struct fit_grid g, const float *x, const float *w, int n, fit_vec inverse, fit_vec *xl, fit_vec *ll) {
     *xl = *ll = (fit_vec){0};
     for (int i = 0; i < n; i++) {
-        fit_vec xi = fit_all(x[i]), level = fit_level(g, xi * inverse), wl = fit_all(w[i]) * level;
+        fit_vec xi = fit_all(x[i]), level = fit_level(g, xi * inverse), wl = w ? fit_all(w[i]) * level : level;
         *xl += wl * xi;
         *ll += wl * level;
     }
 }
 
-/* The first lane with the largest value, if that is above *best, which it becomes; else -1. */
-static inline int fit_best(fit_vec v, float *best) {
-    int at = -1;
-    for (int k = 0; k < FIT_ROW; k++) {
-        bool more = v[k] > *best;
-        *best = more ? v[k] : *best;
-        at = more ? k : at;
-    }
-    return at;
+/* The first lane with the largest value. */
+static inline int fit_best(fit_vec v) {
+    int a = v[1] > v[0], b = v[3] > v[2] ? 3 : 2;
+    return v[b] > v[a] ? b : a;
 }
 
 /* The best scale of n weights, of either sign. The extreme weight is put on places around the low end of the grid, as shares of that
  * end from first on, n_row places in each of four steps; that covers a scale of the other sign too, where the grid is even. On the
  * uneven one it is put around the high end as well. */
-static inline float fit_scale(enum fit_grid g, const float *x, const float *w, int n, float first, float step, int n_row) {
-    float extreme = fit_extreme(x, n), best_gain = 0.0f;
+FIT_INLINE float fit_scale_of(struct fit_grid g, const float *x, const float *w, int n, float first, float step, struct fit_effort e) {
+    float extreme = fit_extreme(x, n), best = 0.0f, most = 0.0f;
     /* cppcheck-suppress incorrectLogicOperator ; it takes 0x1p-100f for 0 */
     if (extreme < 0x1p-100f && extreme > -0x1p-100f) return 0.0f; /* its inverse would not be finite */
-    struct fit_sums found = {0, 0};
-    for (int r = 0; r < (g == FIT_IQ4 ? 2 * n_row : n_row); r++) {
-        float end = r < n_row ? fit_grid_low(g) : fit_grid_high(g);
-        fit_vec xl, ll, steps = (fit_vec){0, 1, 2, 3} + (float)(r % n_row) / (float)n_row;
+    for (int r = 0; r < (g.even ? e.n_row : 2 * e.n_row); r++) {
+        float end = r < e.n_row ? g.low : g.high;
+        fit_vec xl, ll, steps = (fit_vec){0, 1, 2, 3} + (float)(r % e.n_row) / (float)e.n_row;
         fit_scale_row(g, x, w, n, (steps * step + first) * (end / extreme), &xl, &ll);
-        int k = fit_best(fit_and(ll > 0.0f, xl / ll * xl), &best_gain);
-        if (k >= 0) found = (struct fit_sums){xl[k], ll[k]};
+        fit_vec d = fit_and(ll > 0.0f, xl / ll), gain = d * xl; /* of the best scale's error, what depends on the levels */
+        int k = fit_best(gain);
+        best = gain[k] > most ? d[k] : best;
+        most = gain[k] > most ? gain[k] : most;
     }
-    if (found.ll <= 0.0f) return 0.0f;
-    float best = found.xl / found.ll;
-    for (int k = 0; k < FIT_REFINE; k++) {
+    for (int k = 0; k < e.n_refine; k++) {
         /* cppcheck-suppress incorrectLogicOperator ; the same */
         if (best < 0x1p-100f && best > -0x1p-100f) return 0.0f;
-        found = fit_scale_sums(g, x, w, n, 1.0f / best);
-        float gain = fit_gain(found);
-        if (gain <= best_gain) break;
-        best_gain = gain;
-        best = found.xl / found.ll;
+        struct fit_sums s = fit_scale_sums(g, x, w, n, 1.0f / best);
+        best = s.ll > 0.0f ? s.xl / s.ll : 0.0f;
     }
     return best;
+}
+
+static __attribute__((noinline)) float fit_scale(struct fit_grid g, const float *x, const float *w, int n, float first, float step,
+                                                 struct fit_effort e) {
+    if (!w && g.even) return fit_scale_of((struct fit_grid){true, g.low, g.high}, x, NULL, n, first, step, e);
+    return FIT_OF_GRID(fit_scale_of, g, x, w, n, first, step, e);
 }
 
 /* ---- A scale and a minimum ---- */
 
 struct fit_line {
     float d, m; /* y = d L - m */
-    float gain; /* sum w x x minus the error */
 };
 
-struct fit_totals { /* of the weights, whatever the levels: sums of w, w x, w x x */
-    float w, x, xx;
+struct fit_totals { /* of the weights, whatever the levels: sums of w, w x */
+    float w, x;
 };
 
-static inline struct fit_totals fit_totals(const float *x, const float *w, int n) {
-    fit_vec s[2] = {{0}, {0}}, sx[2] = {{0}, {0}}, sxx[2] = {{0}, {0}};
+FIT_INLINE struct fit_totals fit_totals(const float *x, const float *w, int n) {
+    fit_vec s[2] = {{0}, {0}}, sx[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
         FIT_UNROLL for (int k = 0; k < 2; k++) {
-            fit_vec xk = fit_load(x + i + 4 * k), wk = fit_load(w + i + 4 * k), wx = wk * xk;
+            fit_vec xk = fit_load(x + i + 4 * k), wk = w ? fit_load(w + i + 4 * k) : fit_all(1.0f);
             s[k] += wk;
-            sx[k] += wx;
-            sxx[k] += wx * xk;
+            sx[k] += wk * xk;
         }
-    return (struct fit_totals){fit_total(s[0], s[1]), fit_total(sx[0], sx[1]), fit_total(sxx[0], sxx[1])};
+    return (struct fit_totals){fit_total(s[0], s[1]), fit_total(sx[0], sx[1])};
 }
 
 struct fit_line_sums {
@@ -289,21 +300,20 @@ static inline fit_vec fit_line_level(fit_vec x, float inverse, float m, float to
 
 /* The codes of n weights under a line: those levels. */
 static __attribute__((noinline)) void fit_line_codes(const float *x, int n, float d, float m, int top, uint8_t *code) {
-    float inverse = d > 0.0f ? 1.0f / d : 0.0f, whole[32];
-    for (int i = 0; i < n; i += 4) {
-        fit_vec c = fit_line_level(fit_load(x + i), inverse, m, (float)top);
-        memcpy(whole + i, &c, sizeof c);
+    float inverse = d > 0.0f ? 1.0f / d : 0.0f;
+    for (int i = 0; i < n; i += 16) {
+        fit_mask c[4];
+        FIT_UNROLL for (int j = 0; j < 4; j++) c[j] = fit_integer(fit_line_level(fit_load(x + i + 4 * j), inverse, m, (float)top), 0.0f);
+        fit_bytes(c, code + i);
     }
-    fit_bytes(whole, n, code);
 }
 
-static inline struct fit_line_sums fit_line_sums(const float *x, const float *w, int n, float inverse, float m,
-                                                 float top) {
+FIT_INLINE struct fit_line_sums fit_line_sums(const float *x, const float *w, int n, float inverse, float m, float top) {
     fit_vec l[2] = {{0}, {0}}, ll[2] = {{0}, {0}}, xl[2] = {{0}, {0}};
     for (int i = 0; i < n; i += FIT_LANES)
         FIT_UNROLL for (int k = 0; k < 2; k++) {
             fit_vec xk = fit_load(x + i + 4 * k), level = fit_line_level(xk, inverse, m, top);
-            fit_vec wl = fit_load(w + i + 4 * k) * level;
+            fit_vec wl = w ? fit_load(w + i + 4 * k) * level : level;
             l[k] += wl;
             ll[k] += wl * level;
             xl[k] += wl * xk;
@@ -312,7 +322,8 @@ static inline struct fit_line_sums fit_line_sums(const float *x, const float *w,
 }
 
 struct fit_lines { /* four of them, a lane for each */
-    fit_vec d, m, gain;
+    fit_vec d, m;
+    fit_vec gain; /* sum w x x minus the error */
 };
 
 /* The best lines for the levels behind four times three sums. free: m may be negative; else it is held at 0. */
@@ -327,11 +338,11 @@ static inline struct fit_lines fit_line_best(struct fit_totals t, fit_vec l, fit
 }
 
 /* The best lines whose levels are those of four inverse scales and m = -low, where no x is below low. */
-static inline struct fit_lines fit_line_row(const float *x, const float *w, int n, struct fit_totals t, fit_vec inverse, float low,
+FIT_INLINE struct fit_lines fit_line_row(const float *x, const float *w, int n, struct fit_totals t, fit_vec inverse, float low,
                                             float top, bool free) {
     fit_vec l = {0}, ll = {0}, xl = {0};
     for (int i = 0; i < n; i++) {
-        fit_vec level = fit_round4(fit_min(fit_all(x[i] - low) * inverse, fit_all(top))), wl = fit_all(w[i]) * level;
+        fit_vec level = fit_round4(fit_min(fit_all(x[i] - low) * inverse, fit_all(top))), wl = w ? fit_all(w[i]) * level : level;
         l += wl;
         ll += wl * level;
         xl += wl * x[i];
@@ -341,29 +352,33 @@ static inline struct fit_lines fit_line_row(const float *x, const float *w, int 
 
 /* The best line of n weights with levels 0 .. top: the weights' range is put on n_row lengths in each of four steps from first on,
  * in levels. */
-static inline struct fit_line fit_line(const float *x, const float *w, int n, int top, bool free, float first, float step, int n_row) {
-    float low, high;
+FIT_INLINE struct fit_line fit_line_of(const float *x, const float *w, int n, int top, bool free, float first, float step,
+                                       struct fit_effort e) {
+    float low, high, most = -1.0f;
     fit_range(x, n, &low, &high);
     if (!free && low > 0.0f) low = 0.0f;
     struct fit_totals t = fit_totals(x, w, n);
-    struct fit_line best = {0, -low, t.x * -low};
+    struct fit_line best = {0, -low};
     if (high - low < 0x1p-100f) return best;
-    best.gain = -1.0f;
-    for (int r = 0; r < n_row; r++) {
-        fit_vec steps = (fit_vec){0, 1, 2, 3} + (float)r / (float)n_row;
+    for (int r = 0; r < e.n_row; r++) {
+        fit_vec steps = (fit_vec){0, 1, 2, 3} + (float)r / (float)e.n_row;
         struct fit_lines f = fit_line_row(x, w, n, t, (steps * step + first) / (high - low), low, (float)top, free);
-        int k = fit_best(f.gain, &best.gain);
-        if (k < 0) continue;
-        best.d = f.d[k];
-        best.m = f.m[k];
+        int k = fit_best(f.gain);
+        bool more = f.gain[k] > most;
+        best = (struct fit_line){more ? f.d[k] : best.d, more ? f.m[k] : best.m};
+        most = more ? f.gain[k] : most;
     }
-    for (int k = 0; k < FIT_REFINE && best.d > 0x1p-100f; k++) {
+    for (int k = 0; k < e.n_refine && best.d > 0x1p-100f; k++) {
         struct fit_line_sums sums = fit_line_sums(x, w, n, 1.0f / best.d, best.m, (float)top);
         struct fit_lines f = fit_line_best(t, fit_all(sums.l), fit_all(sums.ll), fit_all(sums.xl), free);
-        if (f.gain[0] <= best.gain) break;
-        best = (struct fit_line){f.d[0], f.m[0], f.gain[0]};
+        best = (struct fit_line){f.d[0], f.m[0]};
     }
     return best;
+}
+
+static __attribute__((noinline)) struct fit_line fit_line(const float *x, const float *w, int n, int top, bool free, float first,
+                                                          float step, struct fit_effort e) {
+    return w ? fit_line_of(x, w, n, top, free, first, step, e) : fit_line_of(x, NULL, n, top, free, first, step, e);
 }
 
 /* ---- Super-blocks: 256 weights in n_sub sub-blocks, whose scales are integers times one f16 ----
@@ -376,6 +391,14 @@ struct fit_super {
     float d, m;                /* f16 values; y = d scale L - m minimum */
     int scale[16], minimum[16];
 };
+
+/* If *w is NULL, makes it own[256], all ones. */
+static struct fit_effort fit_super_weights(const float **w, float own[256]) {
+    if (*w) return FIT_WEIGHTED;
+    for (int i = 0; i < 256; i++) own[i] = 1.0f;
+    *w = own;
+    return FIT_PLAIN_SUPER;
+}
 
 /* The f16 with which the largest of some scales becomes the integer end; not 0 unless far is. */
 static inline float fit_super_unit(float far, float end) {
@@ -390,7 +413,7 @@ static inline float fit_scale_error(struct fit_sums s, float d) {
 }
 
 /* The best integer near scale for a sub-block, its sums and its error. */
-static inline int fit_super_step(enum fit_grid g, const float *x, const float *w, int n, float d, int scale, int low,
+FIT_INLINE int fit_super_step_of(struct fit_grid g, const float *x, const float *w, int n, float d, int scale, int low,
                                  int high, struct fit_sums *sums, float *error) {
     int best = 0;
     *sums = (struct fit_sums){0, 0};
@@ -407,15 +430,20 @@ static inline int fit_super_step(enum fit_grid g, const float *x, const float *w
     return best;
 }
 
+static __attribute__((noinline)) int fit_super_step(struct fit_grid g, const float *x, const float *w, int n, float d, int scale, int low,
+                                                    int high, struct fit_sums *sums, float *error) {
+    return FIT_OF_GRID(fit_super_step_of, g, x, w, n, d, scale, low, high, sums, error);
+}
+
 /* Scales low .. high for n_sub sub-blocks; first, step as in fit_scale(). */
-static inline struct fit_super fit_super(enum fit_grid g, const float *x, const float *w, int n_sub, int low, int high,
+static inline struct fit_super fit_super(struct fit_grid g, const float *x, const float *w, int n_sub, int low, int high,
                                          float first, float step) {
     int n = 256 / n_sub;
     float own[256];
-    int n_row = fit_weights(&w, 256, 2, own);
+    struct fit_effort e = fit_super_weights(&w, own);
     float alone[16], far = 0.0f, least = 0.0f;
     for (int j = 0; j < n_sub; j++) {
-        alone[j] = fit_scale(g, x + n * j, w + n * j, n, first, step, n_row);
+        alone[j] = fit_scale(g, x + n * j, w + n * j, n, first, step, e);
         if (alone[j] * alone[j] > far * far) far = alone[j];
     }
     struct fit_super best = {0}, s = {.d = fit_super_unit(far, (float)low)};
@@ -473,13 +501,13 @@ static inline struct fit_super fit_super_line(const float *x, const float *w, in
                                               float step) {
     int n = 256 / n_sub;
     float own[256];
-    int n_row = fit_weights(&w, 256, 2, own);
+    struct fit_effort e = fit_super_weights(&w, own);
     struct fit_line alone[16];
     struct fit_totals t[16];
     float d = 0.0f, m = 0.0f, least = 0.0f;
     for (int j = 0; j < n_sub; j++) {
         t[j] = fit_totals(x + n * j, w + n * j, n);
-        alone[j] = fit_line(x + n * j, w + n * j, n, top, false, first, step, n_row);
+        alone[j] = fit_line(x + n * j, w + n * j, n, top, false, first, step, e);
         d = alone[j].d > d ? alone[j].d : d;
         m = alone[j].m > m ? alone[j].m : m;
     }

@@ -31,11 +31,9 @@ static inline float iq4_nl_dot(const uint8_t *w, const int8_t *q, const int16_t 
 }
 
 static inline void iq4_nl_encode(const float *x, const float *weight, uint8_t *w) {
-    float own[32];
-    int n_row = fit_weights(&weight, 32, 1, own);
-    float d = fit_f16(fit_scale(FIT_IQ4, x, weight, 32, 0.82f, 0.09f, n_row));
+    struct fit_effort e = weight ? FIT_WEIGHTED : FIT_PLAIN;
+    float d = fit_store(w, fit_scale(FIT_IQ4, x, weight, 32, 0.82f, 0.09f, e));
     uint8_t v[32];
-    store_f16(w, d);
     fit_scale_codes(FIT_IQ4, x, 32, d, v);
     fit_nibbles(v, w + 2);
 }

@@ -54,7 +54,7 @@ static inline void iq4_xs_encode(const float *x, const float *weight, uint8_t *w
     unsigned high = 0;
     uint8_t v[32];
     memset(w, 0, 8);
-    store_f16(w, f.d);
+    fit_store(w, f.d);
     for (int j = 0; j < 8; j++) {
         unsigned sc = (unsigned)(f.scale[j] + 32);
         w[4 + j / 2] = (uint8_t)(w[4 + j / 2] | (sc & 15) << 4 * (j % 2));

@@ -63,8 +63,8 @@ static inline void q2_k_encode(const float *x, const float *weight, uint8_t *w) 
         fit_line_codes(x + 16 * i, 16, f.d * (float)f.scale[i], f.m * (float)f.minimum[i], 3, v + 16 * i);
     }
     k_pack_2(v, w + 16);
-    store_f16(w + 80, f.d);
-    store_f16(w + 82, f.m);
+    fit_store(w + 80, f.d);
+    fit_store(w + 82, f.m);
 }
 
 #endif

@@ -72,7 +72,7 @@ static inline void q3_k_encode(const float *x, const float *weight, uint8_t *w) 
     }
     for (int k = 0; k < 256; k++) w[k % 32] = (uint8_t)(w[k % 32] | (v[k] >> 2) << k / 32);
     k_pack_2(v, w + 32);
-    store_f16(w + 108, f.d);
+    fit_store(w + 108, f.d);
 }
 
 #endif

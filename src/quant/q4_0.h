@@ -28,11 +28,9 @@ static inline float q4_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 }
 
 static inline void q4_0_encode(const float *x, const float *weight, uint8_t *w) {
-    float own[32];
-    int n_row = fit_weights(&weight, 32, 1, own);
-    float d = fit_f16(fit_scale(FIT_SIGNED_8, x, weight, 32, 0.78f, 0.085f, n_row));
+    struct fit_effort e = weight ? FIT_WEIGHTED : FIT_PLAIN;
+    float d = fit_store(w, fit_scale(FIT_SIGNED_8, x, weight, 32, 0.78f, 0.085f, e));
     uint8_t v[32];
-    store_f16(w, d);
     fit_scale_codes(FIT_SIGNED_8, x, 32, d, v);
     fit_nibbles(v, w + 2);
 }

@@ -28,13 +28,10 @@ static inline float q4_1_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 }
 
 static inline void q4_1_encode(const float *x, const float *weight, uint8_t *w) {
-    float own[32];
-    int n_row = fit_weights(&weight, 32, 1, own);
-    struct fit_line f = fit_line(x, weight, 32, 15, true, 13.8f, 0.7f, n_row);
-    float d = fit_f16(f.d), m = fit_f16(f.m);
+    struct fit_effort e = weight ? FIT_WEIGHTED : FIT_PLAIN;
+    struct fit_line f = fit_line(x, weight, 32, 15, true, 13.2f, 0.8f, e);
+    float d = fit_store(w, f.d), m = -fit_store(w + 2, -f.m);
     uint8_t v[32];
-    store_f16(w, d);
-    store_f16(w + 2, -m);
     fit_line_codes(x, 32, d, m, 15, v);
     fit_nibbles(v, w + 4);
 }

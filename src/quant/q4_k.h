@@ -71,8 +71,8 @@ static inline void k_pack_scale_min(const int sc[8], const int mn[8], uint8_t s[
 static inline void q4_k_encode(const float *x, const float *weight, uint8_t *w) {
     struct fit_super f = fit_super_line(x, weight, 8, 15, 63, 13.8f, 0.7f);
     uint8_t v[64];
-    store_f16(w, f.d);
-    store_f16(w + 2, f.m);
+    fit_store(w, f.d);
+    fit_store(w + 2, f.m);
     k_pack_scale_min(f.scale, f.minimum, w + 4);
     for (int c = 0; c < 4; c++) {
         for (int j = 2 * c; j < 2 * c + 2; j++)

@@ -39,18 +39,17 @@ static inline float q5_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 /* The inverse of q5_unpack. */
 static inline void q5_pack(const uint8_t v[32], uint8_t qh[4], uint8_t qs[16]) {
     for (int j = 0; j < 4; j++) {
-        qh[j] = 0;
-        for (int b = 0; b < 8; b++) qh[j] = (uint8_t)(qh[j] | (v[8 * j + b] >> 4) << b);
+        uint64_t eight;
+        memcpy(&eight, v + 8 * j, sizeof eight);
+        qh[j] = (uint8_t)((eight >> 4 & 0x0101010101010101u) * 0x0102040810204080u >> 56); /* bit 0 of byte b goes to bit 56 + b */
     }
     fit_nibbles(v, qs);
 }
 
 static inline void q5_0_encode(const float *x, const float *weight, uint8_t *w) {
-    float own[32];
-    int n_row = fit_weights(&weight, 32, 1, own);
-    float d = fit_f16(fit_scale(FIT_SIGNED_16, x, weight, 32, 0.89f, 0.042f, n_row));
+    struct fit_effort e = weight ? FIT_WEIGHTED : FIT_PLAIN;
+    float d = fit_store(w, fit_scale(FIT_SIGNED_16, x, weight, 32, 0.89f, 0.042f, e));
     uint8_t v[32];
-    store_f16(w, d);
     fit_scale_codes(FIT_SIGNED_16, x, 32, d, v);
     q5_pack(v, w + 2, w + 6);
 }

@@ -52,8 +52,8 @@ static inline float q5_k_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 static inline void q5_k_encode(const float *x, const float *weight, uint8_t *w) {
     struct fit_super f = fit_super_line(x, weight, 8, 31, 63, 29.8f, 0.7f);
     uint8_t v[64], *qh = w + 16;
-    store_f16(w, f.d);
-    store_f16(w + 2, f.m);
+    fit_store(w, f.d);
+    fit_store(w + 2, f.m);
     k_pack_scale_min(f.scale, f.minimum, w + 4);
     memset(qh, 0, 32);
     for (int c = 0; c < 4; c++) {

@@ -68,7 +68,7 @@ static inline void q6_k_encode(const float *x, const float *weight, uint8_t *w) 
             w[64 * h + 32 + l] = (uint8_t)((u[32] & 15) | (u[96] & 15) << 4);
             w[128 + 32 * h + l] = (uint8_t)(u[0] >> 4 | u[32] >> 4 << 2 | u[64] >> 4 << 4 | u[96] >> 4 << 6);
         }
-    store_f16(w + 208, f.d);
+    fit_store(w + 208, f.d);
 }
 
 #endif

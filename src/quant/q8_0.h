@@ -26,9 +26,8 @@ static inline float q8_0_dot(const uint8_t *w, const int8_t *q, const int16_t *s
 /* With 255 levels a search gains nothing that could be measured: the extreme value becomes 127. */
 static inline void q8_0_encode(const float *x, const float *weight, uint8_t *w) {
     (void)weight;
-    float extreme = fit_extreme(x, 32), d = fit_f16((extreme < 0.0f ? -extreme : extreme) / 127.0f);
+    float extreme = fit_extreme(x, 32), d = fit_store(w, (extreme < 0.0f ? -extreme : extreme) / 127.0f);
     float inverse = d > 0.0f ? 1.0f / d : 0.0f;
-    store_f16(w, d);
     for (int j = 0; j < 32; j += 4) {
         fit_vec v = fit_round4(fit_min(fit_max(fit_load(x + j) * inverse, fit_all(-127.0f)), fit_all(127.0f)));
         for (int k = 0; k < 4; k++) w[2 + j + k] = (uint8_t)(int8_t)v[k];
