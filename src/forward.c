@@ -92,7 +92,7 @@ static void qkv_rows(void *arg, int chunk, int thread) {
     const struct phi_mat *mats[3] = {&p->layer->wq, &p->layer->wk, &p->layer->wv};
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     int offset = 0, i = 0, size = rows_in_chunk(p, p->layer->wq.rows);
-    for (; chunk >= chunks(mats[i]->rows, size); i++) {
+    for (; i < 2 && chunk >= chunks(mats[i]->rows, size); i++) {
         chunk -= chunks(mats[i]->rows, size);
         offset += mats[i]->rows;
     }
@@ -182,7 +182,8 @@ static void attend(const struct pass *p, int group, int tile, int t0, struct phi
     const struct phi_model *m = s->model;
     int hd = m->head_dim, head = tile_first(m, group, tile);
     int heads = tile_size(m, tile), tokens = least(tile_tokens(m), p->n - t0);
-    size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)(head * hd), out_width = (size_t)(m->n_head * hd);
+    size_t bytes = (size_t)(heads * hd) * sizeof(float), of_head = (size_t)head * (size_t)hd;
+    size_t out_width = (size_t)m->n_head * (size_t)hd;
     load_queries(p, head, heads, t0, tokens, scratch);
     phi_attention(s, p->index, group, p->first + (size_t)t0, tokens * heads, heads, scratch);
     for (int t = 0; t < tokens; t++)

@@ -61,8 +61,9 @@ size_t phi_grammar_state_save(const struct phi_grammar_state *s, uint8_t *out, s
 }
 
 /* Can a character that starts in this state be in the middle of it in that one? */
+/* NOLINTNEXTLINE(misc-no-recursion): at most 3 deep, as long as a character is */
 static bool leads_to(const struct utf8_automaton *a, uint32_t from, uint32_t to) {
-    for (uint32_t i = a->first[from]; i < a->first[from + 1]; i++) /* at most 3 deep */
+    for (uint32_t i = a->first[from]; i < a->first[from + 1]; i++)
         if (a->arc[i].next && (a->arc[i].next == to || leads_to(a, a->arc[i].next, to))) return true;
     return false;
 }

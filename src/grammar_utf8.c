@@ -115,7 +115,8 @@ static struct span clip(struct span s, uint32_t first, uint32_t last) {
 }
 
 /* The state for a block from base on that k continuation bytes choose from: true, and *state (0 for k = 0). False: no
- * code point of it is in the set, or (then *failed) no memory. Recursion is at most 3 deep. */
+ * code point of it is in the set, or (then *failed) no memory. */
+/* NOLINTNEXTLINE(misc-no-recursion): k deep, 3 at most */
 static bool block(struct utf8_automaton *a, struct span set, uint32_t base, uint32_t first, uint32_t last, int k,
                   uint32_t *state, bool *failed) {
     struct span part = clip(set, first, last);

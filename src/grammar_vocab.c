@@ -110,7 +110,9 @@ bool phi_grammar_vocab_measure(struct grammar_vocab *v, const struct utf8_automa
         bool several = (set[0] & (set[0] - 1)) || (set[1] & (set[1] - 1)) || (set[0] && set[1]);
         if (!several || ++n_set > MAX_MEASURED) continue;
         for (uint32_t i = 0; i < v->n_key; i++)
-            if (!(used[i][0] & ~set[0]) && !(used[i][1] & ~set[1])) v->lengths[state] |= 1u << (v->key[i].n - 1);
+            if (!(used[i][0] & ~set[0]) && !(used[i][1] & ~set[1]))
+                /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): no key is empty */
+                v->lengths[state] |= 1u << (v->key[i].n - 1);
     }
     phi_free(used);
     return used && v->lengths;

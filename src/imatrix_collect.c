@@ -133,7 +133,7 @@ static void add_tensor(struct phi_gguf_writer *w, struct phi_bytes *data, const 
     char full[128];
     size_t n_suffix = strlen(suffix);
     memcpy(full, name.s, (size_t)name.n); /* gguf.c lets no name be longer than 63 bytes */
-    memcpy(full + name.n, suffix, n_suffix);
+    memcpy(full + name.n, suffix, n_suffix); /* NOLINT(bugprone-not-null-terminated-result): the length goes along */
     phi_bytes_add(data, zeros, (32 - data->n % 32) % 32);
     phi_bytes_add(data, x,
                   (size_t)phi_gguf_write_tensor(w, full, (size_t)name.n + n_suffix, &phi_types[PHI_F32], 2, dim));
@@ -143,12 +143,13 @@ int phi_imatrix_collect_encode(const struct phi_imatrix_collector *c, const char
                                uint32_t chunk_size, struct phi_bytes *out, phi_error *err) {
     struct phi_gguf_writer w = {.alignment = 32};
     struct phi_bytes data = {0};
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is sorted */
     const struct slot **order = phi_alloc(c->n_slot + 1, sizeof *order);
     float *row = phi_alloc(c->n_sum + 1, sizeof *row);
     int status = PHI_MEMORY;
     if (!order || !row) goto out;
     for (size_t i = 0; i < c->n_slot; i++) order[i] = &c->slot[i];
-    qsort(order, c->n_slot, sizeof(*order), by_name);
+    qsort(order, c->n_slot, sizeof *order, by_name); /* NOLINT(bugprone-sizeof-expression): see above */
     phi_gguf_write_str(&w, "general.type", "imatrix", 7);
     phi_gguf_write_array(&w, "imatrix.datasets", PHI_GGUF_STRING, 1);
     phi_gguf_add_str(&w.kv, dataset, strlen(dataset));

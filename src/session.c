@@ -108,7 +108,7 @@ static void needed_kinds(const struct phi_model *m, unsigned *in, unsigned *atte
 static size_t carve_session(struct phi_session *s, char *base) {
     const struct phi_model *m = s->model;
     struct carver c = {.base = base};
-    size_t n = (size_t)s->n_ubatch, heads = (size_t)(m->n_head + 2 * m->n_head_kv), hd = (size_t)m->head_dim;
+    size_t n = (size_t)s->n_ubatch, heads = (size_t)m->n_head + 2 * (size_t)m->n_head_kv, hd = (size_t)m->head_dim;
     s->cache_rows = phi_cache_rows(s->n_ctx, s->window);
     s->stage_rows = phi_cache_is_ring(s) ? round_up(n, PHI_KEY_GROUP) + PHI_KEY_GROUP : 0;
     size_t key_bytes = phi_cache_bytes(s->type_k, m->head_dim), value_bytes = phi_cache_bytes(s->type_v, m->head_dim);

@@ -36,31 +36,30 @@ static const struct phi_synthetic_shape shapes[] = {
 enum recipe { PURE, Q4_K_SMALL, Q4_K_MEDIUM, Q5_K_MEDIUM };
 
 struct phi_synthetic_mix {
-    const char *name;
+    const char *name, *base, *output;
     int file_type; /* general.file_type */
-    const char *base, *output;
     enum recipe recipe;
 };
 
 static const struct phi_synthetic_mix mixes[] = {
-    {"f32", 0, "F32", "F32", PURE},
-    {"f16", 1, "F16", "F16", PURE},
-    {"bf16", 32, "BF16", "BF16", PURE},
-    {"q4_0", 2, "Q4_0", "Q6_K", PURE},
-    {"q4_1", 3, "Q4_1", "Q6_K", PURE},
-    {"q5_0", 8, "Q5_0", "Q6_K", PURE},
-    {"q5_1", 9, "Q5_1", "Q6_K", PURE},
-    {"q8_0", 7, "Q8_0", "Q8_0", PURE},
-    {"q2_k", 10, "Q2_K", "Q6_K", PURE},
-    {"q3_k", 11, "Q3_K", "Q6_K", PURE},
-    {"q4_k", 14, "Q4_K", "Q6_K", PURE},
-    {"q5_k", 16, "Q5_K", "Q6_K", PURE},
-    {"q6_k", 18, "Q6_K", "Q6_K", PURE},
-    {"iq4_nl", 25, "IQ4_NL", "Q6_K", PURE},
-    {"iq4_xs", 30, "IQ4_XS", "Q6_K", PURE},
-    {"q4_k_s", 14, "Q4_K", "Q6_K", Q4_K_SMALL},
-    {"q4_k_m", 15, "Q4_K", "Q6_K", Q4_K_MEDIUM},
-    {"q5_k_m", 17, "Q5_K", "Q6_K", Q5_K_MEDIUM},
+    {"f32", "F32", "F32", 0, PURE},
+    {"f16", "F16", "F16", 1, PURE},
+    {"bf16", "BF16", "BF16", 32, PURE},
+    {"q4_0", "Q4_0", "Q6_K", 2, PURE},
+    {"q4_1", "Q4_1", "Q6_K", 3, PURE},
+    {"q5_0", "Q5_0", "Q6_K", 8, PURE},
+    {"q5_1", "Q5_1", "Q6_K", 9, PURE},
+    {"q8_0", "Q8_0", "Q8_0", 7, PURE},
+    {"q2_k", "Q2_K", "Q6_K", 10, PURE},
+    {"q3_k", "Q3_K", "Q6_K", 11, PURE},
+    {"q4_k", "Q4_K", "Q6_K", 14, PURE},
+    {"q5_k", "Q5_K", "Q6_K", 16, PURE},
+    {"q6_k", "Q6_K", "Q6_K", 18, PURE},
+    {"iq4_nl", "IQ4_NL", "Q6_K", 25, PURE},
+    {"iq4_xs", "IQ4_XS", "Q6_K", 30, PURE},
+    {"q4_k_s", "Q4_K", "Q6_K", 14, Q4_K_SMALL},
+    {"q4_k_m", "Q4_K", "Q6_K", 15, Q4_K_MEDIUM},
+    {"q5_k_m", "Q5_K", "Q6_K", 17, Q5_K_MEDIUM},
 };
 
 enum role { EMBEDDING, OUTPUT, QKV, VALUE, ATTENTION_OUTPUT, UP, DOWN, NORM, FACTORS_LONG, FACTORS_SHORT };
@@ -425,7 +424,8 @@ static void make_table(const struct phi_type *type, const struct scales *s, floa
     if (s) {
         float d = std / unit_rms(type, s);
         for (int i = 0; i < 256; i++) { /* magnitudes of 0.75 to 1.25 times d; the lowest bit is the sign */
-            float v = d * (0.75f + (float)(i / 2) / 254.0f);
+            int step = i / 2;
+            float v = d * (0.75f + (float)step / 254.0f);
             if (s->minimum < 0 && i % 2) v = -v;
             t->scale[i] = f16_from_f32(v);
             t->minimum[i] = f16_from_f32(v * s->ratio);
@@ -482,7 +482,7 @@ static int write_tensor(const struct phi_synthetic *p, size_t index, struct writ
     make_table(t->type, s, std, &w->table);
     uint64_t state = p->seed ^ (uint64_t)index << 32;
     state = next_random(&state);
-    size_t step = (size_t)(CHUNK / t->type->bytes * t->type->bytes);
+    size_t block = (size_t)t->type->bytes, step = CHUNK / block * block;
     for (uint64_t done = 0; done < t->n_bytes; done += step) {
         size_t n = t->n_bytes - done < step ? (size_t)(t->n_bytes - done) : step;
         if (t->role == FACTORS_LONG || t->role == FACTORS_SHORT) {

@@ -13,14 +13,15 @@
 
 #define BLOCK(NAME, name, id, block, bytes, act)                                                                     \
     static void matmul_##name(const struct phi_matmul *m) {                                                          \
-        int group = act == PHI_ACT_Q8_32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;                                     \
+        int group = (act) == PHI_ACT_Q8_32 ? PHI_SUM_GROUP_32 : PHI_SUM_GROUP_256;                                   \
         for (int c = 0; c < m->n_col; c++)                                                                           \
             for (int r = 0; r < m->n_row; r++) {                                                                     \
                 const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                  \
                 size_t at = (size_t)(m->col + c) * (size_t)m->k;                                                     \
                 float acc = 0;                                                                                       \
-                for (int b = 0; b < m->k / block; b++, w += bytes, at += block)                                      \
-                    acc = name##_dot(w, m->x->q + at, m->x->sum + at / (size_t)group, m->x->scale[at / block], acc); \
+                for (int b = 0; b < m->k / (block); b++, w += (bytes), at += (block))                                \
+                    acc =                                                                                            \
+                        name##_dot(w, m->x->q + at, m->x->sum + at / (size_t)group, m->x->scale[at / (block)], acc); \
                 m->y[(size_t)c * m->ldy + (size_t)r] = acc;                                                          \
             }                                                                                                        \
     }
@@ -32,7 +33,7 @@
                 const uint8_t *w = m->w + (size_t)r * m->row_bytes;                                                  \
                 const float *x = m->x->f + (size_t)(m->col + c) * (size_t)m->k;                                      \
                 float lane[16] = {0};                                                                                \
-                for (int i = 0; i < m->k; i++, w += bytes) {                                                         \
+                for (int i = 0; i < m->k; i++, w += (bytes)) {                                                       \
                     float v;                                                                                         \
                     name##_decode(w, &v);                                                                            \
                     lane[i % 16] = fmaf(v, x[i], lane[i % 16]);                                                      \
