@@ -48,12 +48,22 @@ run 0 $greedy -p "$eighty" -n 20 -l '"<|end|>"=-inf'; cp "$dir/out" "$dir/forbid
 run 0 $greedy -p "$eighty" -n 20 --ignore-eos; out_has ' 8 * 10 = 80'
 run 0 $greedy -p 'Once upon' -n 9 -l '"<|end|>"=1000'; out ''
 refuse 2 'logit-bias: "the cat sat" is 3 tokens ([0-9]*, [0-9]*, [0-9]*)' $greedy -p x -l '"the cat sat"=+3'
-refuse 2 'logit-bias: 2048 is not a token id (0 to 2047)' $greedy -p x -l 2048+1
-refuse 2 'logit-bias: 99999999999999999999 is not\|logit-bias: [0-9]* is not a token id' $greedy -p x -l 99999999999999999999+1
-for bias in 15 15+ 15-x '15+inf' '15+nan' '=1' '""=1' 'text' '15+1e99' '15 +1' '+1'; do
+for bad in 2048 65536 2147483647 2147483648 4294967295 4294967296 4294967301 999999999999999999; do # no 32 bits of it are an id
+    refuse 2 "logit-bias: $bad is not a token id (0 to 2047)" $greedy -p x -l "$bad+1"
+    refuse 2 "logit-bias: $bad is not a token id (0 to 2047)" $greedy -p x -l 5+1 -l "$bad-inf"
+done
+refuse 2 'logit-bias: "-1" is [2-9] tokens' $greedy -p x -l '-1=1'
+run 0 $greedy -p 'Once upon a time' -n 12 -l "000000000000$id-inf"; out ', there was a proud boy named Tom. The sky was'
+for bias in 15 15+ 15-x '15+inf' '15+nan' '=1' '""=1' 'text' '15+1e99' '15 +1' '+1' '-1+1' '-0-inf' 9223372036854775808+1 18446744073709551616+1 \
+    "0000000000000000000000$id-inf" 0x10+1 1.5+1 '' '='; do
     run 2 -m "$dir/none.gguf" -p x -l "$bias"; err_is "phi: error: -l: '$bias' is not like 15043+1.5, 15043-inf or \"text\"=-2"
 done
 refuse 2 'logit-bias: 2048 is not a token id' $greedy -st -p x -l 2048+1
+# Many for one token add up, as long as there are not more than fit.
+set --
+for i in 1 2 3 4; do set -- "$@" -l "$id-12" -l "$id-13" -l "$id+12" -l 5+1 -l "$id-12" -l 5-1 -l 2047+0 -l 0-inf; done
+run 0 $greedy -p 'Once upon a time' -n 12 "$@" "$@"; out ', there was a proud boy named Tom. The sky was'
+refuse 2 '-l: given more than 64 times' $greedy -p x "$@" "$@" -l 5+1
 
 # ---- Penalties and typical sampling
 run 0 $greedy -p "$eighty" -n 60 --ignore-eos; cp "$dir/out" "$dir/plain"

@@ -203,11 +203,13 @@ static void mutate(const struct base *b, uint8_t *bytes) {
 static double most_cpu, limit_cpu = 1e9;
 static unsigned long long most_memory;
 
-/* The program's verdict on the file is the library's. */
+/* The program's verdict on the file is the library's, with any number of threads. */
 static void run_program(const char *what, bool refused, size_t n_file) {
-    static const char *const commands[][10] = {{"phi", "-m", "model.gguf", "-p", "ab", "-n", "2", "-t", "1", NULL},
-                                               {"phi", "info", "model.gguf", NULL},
-                                               {"phi", "tokenize", "-m", "model.gguf", "-p", "ab", NULL}};
+    static const char *commands[][10] = {{"phi", "-m", "model.gguf", "-p", "ab", "-n", "2", "-t", NULL, NULL},
+                                         {"phi", "info", "model.gguf", NULL},
+                                         {"phi", "tokenize", "-m", "model.gguf", "-p", "ab", NULL}};
+    static const char *const threads[] = {"1", "2", "3", "8"};
+    commands[0][8] = threads[below(4)];
     size_t command = below(4) % 3;
     struct program_outcome o = program_run(program, dir, commands[command]);
     unsigned long long beside = o.n_bytes > n_file ? o.n_bytes - n_file : 0;

@@ -93,9 +93,13 @@ static const char *open_both(const char *what, int *status) {
     return sentence;
 }
 
+/* One file after the other with another number of threads: what the library says, which has none, must be said. */
 static const char *const *run_arguments(void) {
-    static const char *arguments[] = {"phi", "-m", NULL, "-p", "a b", "-n", "2", "-s", "1", NULL};
+    static const char *const threads[] = {"1", "2", "3", "8"};
+    static const char *arguments[] = {"phi", "-m", NULL, "-p", "a b", "-n", "2", "-s", "1", "-t", NULL, NULL};
+    static size_t n_run;
     arguments[2] = file;
+    arguments[10] = threads[n_run++ % 4];
     return arguments;
 }
 

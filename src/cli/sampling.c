@@ -30,8 +30,9 @@ static bool parse_bias(const char *word, struct bias *out) {
     const char *equals = strrchr(word, '=');
     *out = (struct bias){.text = NULL};
     if (n_digit > 0 && strchr("+-=", word[n_digit])) {
-        char digits[24];
-        snprintf(digits, sizeof digits, "%.*s", (int)(n_digit < 20 ? n_digit : 20), word);
+        char digits[20] = "";
+        if (n_digit > 18) return false; /* cut, it would be another id */
+        memcpy(digits, word, n_digit);
         return cli_parse_int(digits, &out->id) && parse_number(word + n_digit + (word[n_digit] == '='), &out->bias);
     }
     if (!equals) return false;
