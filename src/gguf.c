@@ -122,7 +122,7 @@ static int read_header(struct phi_gguf *g, struct phi_cursor *c, phi_error *err)
     phi_cursor_u32(c, &g->version);
     phi_cursor_u64(c, &g->n_tensor);
     phi_cursor_u64(c, &g->n_kv);
-    if (g->version != 0 && (g->version & 0xffff) == 0)
+    if (g->version != 0 && (g->version & 0xf0ffffff) == 0) /* 1 to 15 with the bytes turned round */
         return bad(g, err, "big-endian file; download the little-endian one");
     if (g->version != 2 && g->version != 3)
         return bad(g, err, "GGUF version %" PRIu32 " is not supported (2, 3)", g->version);

@@ -97,8 +97,8 @@ static int read_attention(struct phi_model *m, phi_error *err) {
     if ((e = get_int(m, "attention.value_length", 1, MAX_WIDTH, m->head_dim, &value_dim, err))) return e;
     if (m->head_dim < 2 || value_dim != m->head_dim || (int64_t)m->head_dim * m->n_head > MAX_WIDTH)
         return phi_file_fail(path, err, PHI_MODEL,
-                             "heads of %d keys and %d values, %d of them, do not fit %s.embedding_length %d",
-                             m->head_dim, value_dim, m->n_head, arch, m->n_embd);
+                             "%s.attention.head_count %d: heads of %d keys and %d values do not fit embedding_length %d", arch,
+                             m->n_head, m->head_dim, value_dim, m->n_embd);
     if (m->n_embd % m->n_head && m->head_dim == m->n_embd / m->n_head)
         return phi_file_fail(path, err, PHI_MODEL, "%s.embedding_length %d is no multiple of attention.head_count %d",
                              arch, m->n_embd, m->n_head);

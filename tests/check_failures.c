@@ -3,7 +3,8 @@
  * reading, writing and so on. However it ends: a documented exit code, exactly one error line if it is not 0, the
  * right answer if it is 0, nothing left allocated, and the descriptors of files closed.
  *
- * PHI_TORTURE=all takes every n; without it those beyond the first ones are sampled. */
+ * PHI_TORTURE=all takes every n; without it those beyond the first ones are sampled, but for the allocations that a
+ * session's reader makes, where "no memory" must not become "damaged". */
 #define main phi_main
 #include "../src/main.c"
 #undef main
@@ -310,10 +311,11 @@ static void check_scenario(const struct scenario *s, bool all) {
           report->n_open);
     check_left(s, "nothing", 0, 0);
     memcpy(right, result.out, sizeof right);
+    bool unpacks = later_of(s) || strcmp(s->name, "load") == 0; /* a few allocations far behind the first ones */
     for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
         unsigned long n = 1;
         while (n < 100000 && fail_once(s, days[i].kind, n, days[i].cause, days[i].lasting, right))
-            n += all || n < 8 ? 1 : 1 + n / 4;
+            n += all || n < 8 || (unpacks && days[i].kind == MEMORY) ? 1 : 1 + n / 4;
         CHECK(n < 100000, "%s: %s fails for ever", s->name, kind_names[days[i].kind]);
     }
 }

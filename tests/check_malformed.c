@@ -219,6 +219,8 @@ static const struct site {
     {VERSION, "version 1", NULL, 0, 4, 1, 4, "GGUF version 1 is not supported (2, 3)"},
     {VERSION, "version 4", NULL, 0, 4, 4, 4, "GGUF version 4 is not supported (2, 3)"},
     {VERSION, "version 2^32 - 1", NULL, 0, 4, UINT32_MAX, 4, "GGUF version 4294967295 is not supported (2, 3)"},
+    {VERSION, "version 2^16", NULL, 0, 4, 1 << 16, 4, "GGUF version 65536 is not supported (2, 3)"},
+    {VERSION, "version 2^31", NULL, 0, 4, 1u << 31, 4, "GGUF version 2147483648 is not supported (2, 3)"},
     {VERSION, "version 3 of a big-endian machine", NULL, 0, 4, 0x03000000, 4, "big-endian file"},
     {VERSION, "version 2 of a big-endian machine", NULL, 0, 4, 0x02000000, 4, "big-endian file"},
 
@@ -359,7 +361,7 @@ static const struct key_case {
     {ARCHITECTURE, "phi3.attention.head_count", PHI_GGUF_U32, 0, "", "phi3.attention.head_count 0: must be 1 to "},
     {ARCHITECTURE, "phi3.attention.head_count", PHI_GGUF_U32, 1u << 31, "", "phi3.attention.head_count 2147483648: must be 1 to "},
     {ARCHITECTURE, "phi3.attention.head_count", PHI_GGUF_U32, 6, "", "embedding_length 64 is no multiple of attention.head_count 6"},
-    {ARCHITECTURE, "phi3.attention.head_count", PHI_GGUF_U32, 64, "", "heads of 1 keys and 1 values, 64 of them|embedding_length 64"},
+    {ARCHITECTURE, "phi3.attention.head_count", PHI_GGUF_U32, 64, "", "phi3.attention.head_count 64: heads of 1 keys and 1 values|embedding_length 64"},
     {ARCHITECTURE, "phi3.attention.head_count_kv", PHI_GGUF_U32, 0, "", "phi3.attention.head_count_kv 0: must be 1 to "},
     {ARCHITECTURE, "phi3.attention.head_count_kv", PHI_GGUF_U32, 3, "", "head_count 4 is no multiple of head_count_kv 3"},
     {ARCHITECTURE, "phi3.embedding_length", LEFT_OUT, 0, "", "phi3.embedding_length is missing"},

@@ -63,15 +63,16 @@ static void free_unpacked(struct unpacked *u) {
     cli_text_free(&u->system);
 }
 
-static bool get_text(struct phi_cursor *c, struct cli_text *out) {
+/* These return CLI_OK, CLI_FAILED (the bytes are none of ours) or CLI_MEMORY, and say nothing. */
+static int get_text(struct phi_cursor *c, struct cli_text *out) {
     uint32_t n;
     const uint8_t *p;
-    if (!phi_cursor_u32(c, &n) || !phi_cursor_take(c, n, &p)) return false;
+    if (!phi_cursor_u32(c, &n) || !phi_cursor_take(c, n, &p)) return CLI_FAILED;
     out->bytes = phi_alloc((size_t)n + 1, 1);
-    if (!out->bytes) return false;
+    if (!out->bytes) return CLI_MEMORY;
     memcpy(out->bytes, p, n);
     out->n = n;
-    return true;
+    return CLI_OK;
 }
 
 /* Bytes that the tokens put out. */
@@ -81,17 +82,17 @@ static size_t count_bytes(const phi_model *model, const int32_t *ids, size_t n) 
     return sum;
 }
 
-static bool get_turn(struct phi_cursor *c, struct cli_turn *t) {
+static int get_turn(struct phi_cursor *c, struct cli_turn *t) {
     uint64_t begin, answer, hidden;
     uint32_t attempt;
     if (!phi_cursor_u64(c, &begin) || !phi_cursor_u64(c, &answer) || !phi_cursor_u64(c, &hidden) ||
-        !phi_cursor_u32(c, &attempt) || !get_text(c, &t->message))
-        return false;
+        !phi_cursor_u32(c, &attempt))
+        return CLI_FAILED;
     t->begin = (size_t)begin;
     t->answer = (size_t)answer;
     t->hidden = (size_t)hidden;
     t->attempt = attempt;
-    return true;
+    return get_text(c, &t->message);
 }
 
 /* Are the turns one behind the other, from the first id to the last? */
@@ -107,17 +108,17 @@ static bool turns_are_sound(const struct unpacked *u, const struct phi_session_s
     return end == state->n_id;
 }
 
-static bool unpack(const struct phi_session_state *state, const phi_model *model, struct unpacked *u) {
+static int unpack(const struct phi_session_state *state, const phi_model *model, struct unpacked *u) {
     struct phi_cursor c = {state->extra, state->extra + state->n_extra};
     uint32_t n_turn;
-    if (!phi_cursor_u32(&c, &u->seed) || !phi_cursor_u32(&c, &n_turn) || !get_text(&c, &u->system) ||
-        n_turn > phi_cursor_left(&c) / TURN_HEAD)
-        return false;
+    if (!phi_cursor_u32(&c, &u->seed) || !phi_cursor_u32(&c, &n_turn)) return CLI_FAILED;
+    int status = get_text(&c, &u->system);
+    if (status || n_turn > phi_cursor_left(&c) / TURN_HEAD) return status ? status : CLI_FAILED;
     u->turn = phi_alloc((size_t)n_turn + 1, sizeof *u->turn);
-    if (!u->turn) return false;
-    for (u->n_turn = 0; u->n_turn < n_turn;)
-        if (!get_turn(&c, &u->turn[u->n_turn++])) return false;
-    return phi_cursor_left(&c) == 0 && turns_are_sound(u, state, model);
+    if (!u->turn) return CLI_MEMORY;
+    while (!status && u->n_turn < n_turn) status = get_turn(&c, &u->turn[u->n_turn++]);
+    if (!status && (phi_cursor_left(&c) || !turns_are_sound(u, state, model))) return CLI_FAILED;
+    return status;
 }
 
 static int on_progress(void *user, size_t done, size_t total) {
@@ -129,9 +130,11 @@ static int on_progress(void *user, size_t done, size_t total) {
 static int take_over(struct cli_saved *s, struct cli_conversation *c) {
     const struct phi_session_state *state = cli_saved_state(s);
     struct unpacked u = {0};
-    if (!unpack(state, c->model, &u)) {
+    int status = unpack(state, c->model, &u);
+    if (status) {
         free_unpacked(&u);
-        return cli_fail(CLI_FAILED, "%s: session ignored: it is damaged; move it away", s->path);
+        return status == CLI_MEMORY ? cli_fail(status, "not enough memory for the session in %s", s->path)
+                                    : cli_fail(status, "%s: session ignored: it is damaged; move it away", s->path);
     }
     cli_conversation_undo(c, c->n_turn);
     cli_text_free(&c->system);
