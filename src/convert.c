@@ -198,42 +198,24 @@ void phi_convert_close(struct phi_convert *c) {
 
 /* ---- The work ---- */
 
-struct run {
-    const struct phi_convert *c;
-    const struct phi_convert_calls *calls;
-    size_t tensor;
-    uint64_t done;
-};
-
-static int pass_on(void *user, const void *bytes, size_t n, phi_error *err) {
-    struct run *r = user;
-    return r->calls->write(r->calls->user, bytes, n, err);
-}
-
-static int tell(void *user, uint64_t done) {
-    struct run *r = user;
-    if (!r->calls->progress) return 0;
-    return r->calls->progress(r->calls->user, r->c->tensor[r->tensor].name, r->done + done, r->c->n_weight);
-}
-
-int phi_convert_write(const struct phi_convert *c, int n_thread, const struct phi_convert_calls *calls, uint64_t *n_changed,
+int phi_convert_write(const struct phi_convert *c, int n_thread, const struct phi_encode_calls *calls, uint64_t *n_changed,
                       phi_error *err) {
     static const uint8_t zero[32];
     struct phi_gguf_writer w = {0};
-    struct run r = {.c = c, .calls = calls};
+    uint64_t done = 0;
     struct phi_encoder *e = NULL;
     int status = phi_encoder_open(n_thread, &e, err);
     *n_changed = 0;
-    if (!status) status = pass_on(&r, c->header.data, c->header.n, err);
-    for (; r.tensor < c->n_tensor && !status; r.tensor++) {
-        const struct phi_convert_tensor *t = &c->tensor[r.tensor];
+    if (!status) status = calls->write(calls->user, c->header.data, c->header.n, err);
+    for (size_t i = 0; i < c->n_tensor && !status; i++) {
+        const struct phi_convert_tensor *t = &c->tensor[i];
         struct phi_encoding job = {.name = t->name, .n_name = strlen(t->name), .from = t->from, .to = t->to, .data = t->data,
-                                   .n = t->dim[0] * t->dim[1], .n_col = t->dim[0], .write = pass_on, .progress = tell, .user = &r};
+                                   .n = t->dim[0] * t->dim[1], .n_col = t->dim[0], .calls = calls, .before = done, .total = c->n_weight};
         status = phi_encode(e, &job, err);
         *n_changed += job.n_changed;
-        r.done += job.n;
+        done += job.n;
         size_t gap = phi_gguf_write_gap(&w, phi_gguf_tensor_bytes(t->to, t->dim));
-        if (!status && gap && r.tensor + 1 < c->n_tensor) status = pass_on(&r, zero, gap, err);
+        if (!status && gap && i + 1 < c->n_tensor) status = calls->write(calls->user, zero, gap, err);
     }
     phi_encoder_close(e);
     return status;

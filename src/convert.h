@@ -3,6 +3,7 @@
 #ifndef PHI_SRC_CONVERT_H
 #define PHI_SRC_CONVERT_H
 
+#include "encode.h"
 #include "gguf_write.h"
 #include "hf_config.h"
 #include "safetensors.h"
@@ -23,14 +24,8 @@ struct phi_convert {
 int phi_convert_open(const char *folder, const struct phi_type *type, struct phi_convert *c, phi_error *err);
 void phi_convert_close(struct phi_convert *c);
 
-struct phi_convert_calls {
-    int (*write)(void *user, const void *bytes, size_t n, phi_error *err);
-    int (*progress)(void *user, const char *name, uint64_t done, uint64_t total); /* weights; non-zero stops: PHI_FAILED */
-    void *user;
-};
-
 /* *n_changed: matrix weights that have another value in F16. Errors as of phi_quantize_write(). */
-int phi_convert_write(const struct phi_convert *c, int n_thread, const struct phi_convert_calls *calls, uint64_t *n_changed,
+int phi_convert_write(const struct phi_convert *c, int n_thread, const struct phi_encode_calls *calls, uint64_t *n_changed,
                       phi_error *err);
 
 #endif

@@ -129,6 +129,11 @@ static int scale_weight(struct phi_encoder *e, const struct phi_encoding *c, phi
     return PHI_OK;
 }
 
+int phi_encode_tell(const struct phi_encoding *c, uint64_t done, phi_error *err) {
+    bool stop = c->calls->progress && c->calls->progress(c->calls->user, c, c->before + done);
+    return stop ? phi_fail(err, PHI_FAILED, "interrupted") : PHI_OK;
+}
+
 int phi_encode(struct phi_encoder *e, struct phi_encoding *c, phi_error *err) {
     int status = c->weight ? scale_weight(e, c, err) : PHI_OK;
     e->job = c;
@@ -142,8 +147,8 @@ int phi_encode(struct phi_encoder *e, struct phi_encoding *c, phi_error *err) {
             c->n_changed += e->piece[i].n_changed;
         }
         if (!status)
-            status = c->write(c->user, e->out, (size_t)(e->n / (uint64_t)c->to->block * (uint64_t)c->to->bytes), err);
-        if (!status && c->progress && c->progress(c->user, e->first + e->n)) status = phi_fail(err, PHI_FAILED, "interrupted");
+            status = c->calls->write(c->calls->user, e->out, (size_t)(e->n / (uint64_t)c->to->block * (uint64_t)c->to->bytes), err);
+        if (!status) status = phi_encode_tell(c, e->first + e->n, err);
     }
     return status;
 }

@@ -1,7 +1,6 @@
 /* From one model file to a smaller one: which format for which tensor, the metadata that changes, and the order of the work.
  * The rules are mix.c's, the encoding encode.c's. */
 #include "quantize.h"
-#include "encode.h"
 #include "memory.h"
 
 #include <inttypes.h>
@@ -152,61 +151,46 @@ void phi_quantize_close(struct phi_quantize_plan *plan) {
 
 /* ---- The work ---- */
 
-struct run {
-    const struct phi_quantize_plan *plan;
-    const struct phi_quantize_calls *calls;
-    size_t tensor;
-    uint64_t done; /* weights of the tensors before */
-};
-
-static int pass_on(void *user, const void *bytes, size_t n, phi_error *err) {
-    struct run *r = user;
-    return r->calls->write(r->calls->user, bytes, n, err);
-}
-
-static int tell(void *user, uint64_t done) {
-    struct run *r = user;
-    if (!r->calls->progress) return 0;
-    return r->calls->progress(r->calls->user, r->tensor, r->done + done, r->plan->in->n_params);
-}
-
-static int copy_tensor(struct run *r, const struct phi_gguf_tensor *t, phi_error *err) {
+static int copy_tensor(const struct phi_encoding *c, uint64_t n_bytes, phi_error *err) {
     enum { STEP = 16 << 20 };
-    for (uint64_t at = 0, n; at < t->n_bytes; at += n) {
-        n = t->n_bytes - at < STEP ? t->n_bytes - at : STEP;
-        int status = pass_on(r, t->data + at, (size_t)n, err);
+    for (uint64_t at = 0, n; at < n_bytes; at += n) {
+        n = n_bytes - at < STEP ? n_bytes - at : STEP;
+        int status = c->calls->write(c->calls->user, c->data + at, (size_t)n, err);
         if (status) return status;
     }
     return PHI_OK;
 }
 
-static int write_tensor(struct run *r, struct phi_encoder *e, phi_error *err) {
-    const struct phi_quantize_plan *p = r->plan;
-    const struct phi_gguf_tensor *t = &p->in->tensor[r->tensor];
-    const struct phi_type *type = p->type[r->tensor];
-    uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+static int write_tensor(const struct phi_quantize_plan *p, uint64_t i, struct phi_encoding *c, struct phi_encoder *e, phi_error *err) {
+    const struct phi_gguf_tensor *t = &p->in->tensor[i];
     static uint8_t zero[65536]; /* not const: then they would be in the file */
     struct phi_gguf_writer w = {.alignment = p->alignment};
-    int status = tell(r, 0) ? phi_fail(err, PHI_FAILED, "interrupted") : PHI_OK;
-    if (!status && type == t->type) status = copy_tensor(r, t, err);
-    else if (!status) {
-        struct phi_encoding c = {.name = t->name.s, .n_name = (size_t)t->name.n, .from = t->type, .to = type, .data = t->data, .n = n,
-                                 .n_col = t->dim[0], .write = pass_on, .progress = tell, .user = r};
-        if (p->options->imatrix) status = phi_imatrix_find(p->options->imatrix, t->name.s, c.n_name, t->dim[0], &c.weight, err);
-        if (status >= 0) status = phi_encode(e, &c, err);
+    c->name = t->name.s;
+    c->n_name = (size_t)t->name.n;
+    c->from = t->type;
+    c->to = p->type[i];
+    c->data = t->data;
+    c->n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+    c->n_col = t->dim[0];
+    c->weight = NULL;
+    int status = phi_encode_tell(c, 0, err);
+    if (!status && c->to == c->from) {
+        status = copy_tensor(c, t->n_bytes, err);
+    } else if (!status) {
+        if (p->options->imatrix) status = phi_imatrix_find(p->options->imatrix, c->name, c->n_name, c->n_col, &c->weight, err);
+        if (status >= 0) status = phi_encode(e, c, err);
     }
-    r->done += n;
-    bool last = r->tensor + 1 == p->in->n_tensor;
-    size_t gap = phi_gguf_write_gap(&w, phi_gguf_tensor_bytes(type, t->dim));
-    return status || last || !gap ? status : pass_on(r, zero, gap, err);
+    c->before += c->n;
+    size_t gap = phi_gguf_write_gap(&w, phi_gguf_tensor_bytes(c->to, t->dim));
+    return status || i + 1 == p->in->n_tensor || !gap ? status : c->calls->write(c->calls->user, zero, gap, err);
 }
 
-int phi_quantize_write(const struct phi_quantize_plan *plan, int n_thread, const struct phi_quantize_calls *calls, phi_error *err) {
-    struct run r = {.plan = plan, .calls = calls};
+int phi_quantize_write(const struct phi_quantize_plan *plan, int n_thread, const struct phi_encode_calls *calls, phi_error *err) {
+    struct phi_encoding c = {.calls = calls, .total = plan->in->n_params};
     struct phi_encoder *e = NULL;
     int status = phi_encoder_open(n_thread, &e, err);
-    if (!status) status = pass_on(&r, plan->header.data, plan->header.n, err);
-    for (; r.tensor < plan->in->n_tensor && !status; r.tensor++) status = write_tensor(&r, e, err);
+    if (!status) status = calls->write(calls->user, plan->header.data, plan->header.n, err);
+    for (uint64_t i = 0; i < plan->in->n_tensor && !status; i++) status = write_tensor(plan, i, &c, e, err);
     phi_encoder_close(e);
     return status;
 }

@@ -4,6 +4,7 @@
 #ifndef PHI_SRC_QUANTIZE_H
 #define PHI_SRC_QUANTIZE_H
 
+#include "encode.h"
 #include "gguf_write.h"
 #include "imatrix.h"
 #include "mix.h"
@@ -43,15 +44,8 @@ int phi_quantize_plan(const struct phi_gguf *in, const struct phi_quantize_optio
                       phi_error *err);
 void phi_quantize_close(struct phi_quantize_plan *plan);
 
-struct phi_quantize_calls {
-    int (*write)(void *user, const void *bytes, size_t n, phi_error *err); /* in order; negative: it has filled *err */
-    /* Before each tensor, and some times in a large one: weights read of all. Non-zero stops: PHI_FAILED. NULL is fine. */
-    int (*progress)(void *user, size_t tensor, uint64_t done, uint64_t total);
-    void *user;
-};
-
-/* Write the file. PHI_MODEL: a weight is NaN, infinite, or beyond the range of the format; the sentence names the tensor and the
+/* Write the file; progress is told of each tensor, and some times of a large one. PHI_MODEL: a weight is NaN, infinite, or beyond the range of the format; the sentence names the tensor and the
  * place. PHI_MEMORY, PHI_FAILED, and what write returns. */
-int phi_quantize_write(const struct phi_quantize_plan *plan, int n_thread, const struct phi_quantize_calls *calls, phi_error *err);
+int phi_quantize_write(const struct phi_quantize_plan *plan, int n_thread, const struct phi_encode_calls *calls, phi_error *err);
 
 #endif

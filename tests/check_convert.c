@@ -19,7 +19,7 @@ static int take(void *user, const void *bytes, size_t n, phi_error *err) {
 
 static int convert(const struct phi_type *type, int n_thread, struct gguf_bytes *out, uint64_t *n_changed, phi_error *err) {
     struct phi_convert c;
-    struct phi_convert_calls calls = {take, NULL, out};
+    struct phi_encode_calls calls = {take, NULL, out};
     out->n = 0;
     int status = phi_convert_open(hf_folder, type, &c, err);
     if (!status) status = phi_convert_write(&c, n_thread, &calls, n_changed, err);

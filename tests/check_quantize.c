@@ -186,17 +186,16 @@ static int take(void *user, const void *bytes, size_t n, phi_error *err) {
     return 0;
 }
 
-static int stop(void *user, size_t tensor, uint64_t done, uint64_t total) {
+static int stop(void *user, const struct phi_encoding *c, uint64_t done) {
     struct sink *s = user;
-    (void)tensor;
-    CHECK(done <= total, "%" PRIu64 " of %" PRIu64, done, total);
+    CHECK(done <= c->total, "%" PRIu64 " of %" PRIu64, done, c->total);
     return ++s->n_progress == s->stop_at;
 }
 
 static int quantize(const struct phi_quantize_options *o, int n_thread, struct sink *s, phi_error *err) {
     struct phi_gguf in;
     struct phi_quantize_plan plan;
-    struct phi_quantize_calls calls = {take, stop, s};
+    struct phi_encode_calls calls = {take, stop, s};
     int status = phi_gguf_open(path_in, &in, err);
     if (status) return status;
     status = phi_quantize_plan(&in, o, &plan, err);

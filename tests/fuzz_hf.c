@@ -118,7 +118,7 @@ static int take(void *user, const void *bytes, size_t n, phi_error *err) {
 static void check_convert(void) {
     struct phi_convert c;
     struct phi_bytes out = {0};
-    struct phi_convert_calls calls = {take, NULL, &out};
+    struct phi_encode_calls calls = {take, NULL, &out};
     uint64_t n_changed;
     phi_error err = {""};
     int status = phi_convert_open(folder, NULL, &c, &err);

@@ -5,15 +5,6 @@
 #include "../convert.h"
 #include "../cores.h"
 
-static int add(void *user, const void *bytes, size_t n, phi_error *err) {
-    return phi_new_file_add(user, bytes, n, err);
-}
-
-static int show(void *user, const char *name, uint64_t done, uint64_t total) {
-    (void)user;
-    return cli_maker_progress(done, total, "%s", name);
-}
-
 /* NULL: auto. */
 static const struct phi_type *outtype(const struct cli_options *o) {
     static const enum phi_type_index types[] = {PHI_F32, PHI_F32, PHI_BF16, PHI_F16, PHI_Q8_0};
@@ -24,7 +15,7 @@ static int convert(const char *path, struct phi_convert *c, struct phi_new_file 
     double start = cli_seconds();
     uint64_t n_changed = 0;
     int status = phi_new_file_check_room(file, c->file_bytes, err);
-    struct phi_convert_calls calls = {add, show, file};
+    struct phi_encode_calls calls = cli_maker_calls(file);
     if (!status) status = phi_convert_write(c, phi_cores_allowed(), &calls, &n_changed, err);
     status = cli_maker_close(file, status, err);
     if (status) return status;

@@ -55,13 +55,19 @@ int cli_maker_close(struct phi_new_file *f, int status, phi_error *err) {
     return status;
 }
 
-int cli_maker_progress(uint64_t done, uint64_t total, const char *fmt, ...) {
+static int add(void *user, const void *bytes, size_t n, phi_error *err) {
+    return phi_new_file_add(user, bytes, n, err);
+}
+
+static int show(void *user, const struct phi_encoding *c, uint64_t done) {
+    (void)user;
     char line[200];
-    va_list args;
-    int n = snprintf(line, sizeof line, "%3.0f %%  ", total ? 100.0 * (double)done / (double)total : 100.0);
-    va_start(args, fmt);
-    vsnprintf(line + n, sizeof line - (size_t)n, fmt, args);
-    va_end(args);
+    snprintf(line, sizeof line, "%3.0f %%  %.*s, %s to %s", c->total ? 100.0 * (double)done / (double)c->total : 100.0,
+             c->n_name < 64 ? (int)c->n_name : 63, c->name, c->from->name, c->to->name);
     cli_progress(line);
     return cli_interrupted();
+}
+
+struct phi_encode_calls cli_maker_calls(struct phi_new_file *f) {
+    return (struct phi_encode_calls){add, show, f};
 }

@@ -3,9 +3,8 @@
 #define PHI_CLI_MAKER_H
 
 #include "options.h"
+#include "../encode.h"
 #include "../new_file.h"
-
-#include <stdarg.h>
 
 /* Before anything is read: make the unfinished file beside out, which must not be the input, and give up writing anywhere but into
  * out's folder. A second signal, which ends the program at once, removes the unfinished file. One at a time. CLI_OK; or the exit code
@@ -14,7 +13,7 @@ int cli_maker_open(const struct cli_options *o, const char *in, const char *out,
 /* Commit or, when status is negative, discard. Returns the first failure. */
 int cli_maker_close(struct phi_new_file *f, int status, phi_error *err);
 
-/* A line on a terminal: "12 % NAME". Non-zero: a signal has come. */
-int cli_maker_progress(uint64_t done, uint64_t total, const char *fmt, ...) PHI_PRINTF(3, 4);
+/* Its bytes go to f, and a line on a terminal says "12 %  NAME, F16 to Q4_0". */
+struct phi_encode_calls cli_maker_calls(struct phi_new_file *f);
 
 #endif

@@ -62,29 +62,6 @@ static int read_words(const struct cli_options *o, struct phi_quantize_options *
 
 /* ---- Work ---- */
 
-static int show(void *user, size_t tensor, uint64_t done, uint64_t total) {
-    const struct phi_quantize_plan *p = user;
-    const struct phi_gguf_tensor *t = &p->in->tensor[tensor];
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.s);
-    return cli_maker_progress(done, total, "%s, %s to %s", name, t->type->name, p->type[tensor]->name);
-}
-
-struct output {
-    struct phi_quantize_plan *plan; /* first: user of show() too */
-    struct phi_new_file *file;
-};
-
-static int add(void *user, const void *bytes, size_t n, phi_error *err) {
-    struct output *out = user;
-    return phi_new_file_add(out->file, bytes, n, err);
-}
-
-static int show_output(void *user, size_t tensor, uint64_t done, uint64_t total) {
-    struct output *out = user;
-    return show(out->plan, tensor, done, total);
-}
-
 static int put_plan(const struct phi_quantize_plan *p) {
     for (uint64_t i = 0; i < p->in->n_tensor; i++) {
         const struct phi_gguf_tensor *t = &p->in->tensor[i];
@@ -108,8 +85,7 @@ static void note_result(const char *path, const struct phi_quantize_plan *p, dou
 
 static int quantize(const struct cli_options *o, struct phi_quantize_plan *plan, int n_thread, struct phi_new_file *file,
                     phi_error *err) {
-    struct output out = {plan, file};
-    struct phi_quantize_calls calls = {add, show_output, &out};
+    struct phi_encode_calls calls = cli_maker_calls(file);
     double start = cli_seconds();
     int status = phi_new_file_check_room(file, plan->file_bytes, err);
     if (!status) status = phi_quantize_write(plan, n_thread, &calls, err);
