@@ -219,7 +219,6 @@ struct fit_effort {
 static const struct fit_effort FIT_PLAIN = {1, 1}, FIT_PLAIN_SUPER = {2, 2}, FIT_WEIGHTED = {6, 2};
 
 /* Scales are tried four at a time, in the lanes of one vector: no sum goes across them. */
-enum { FIT_ROW = 4 };
 
 /* The sums for each of four inverse scales, as fit_scale_sums() has them for one but for the order of addition. */
 FIT_INLINE void fit_scale_row(struct fit_grid g, const float *x, const float *w, int n, fit_vec inverse, fit_vec *xl, fit_vec *ll) {
