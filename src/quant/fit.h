@@ -216,7 +216,7 @@ struct fit_effort {
     int n_row, n_refine; /* rows of scales, and then steps from codes to scale to codes */
 };
 
-static const struct fit_effort FIT_PLAIN = {1, 1}, FIT_PLAIN_SUPER = {2, 2}, FIT_WEIGHTED = {6, 2};
+static const struct fit_effort FIT_PLAIN = {1, 0}, FIT_PLAIN_SUPER = {2, 2}, FIT_WEIGHTED = {6, 2};
 
 /* Scales are tried four at a time, in the lanes of one vector: no sum goes across them. */
 
@@ -261,9 +261,25 @@ FIT_INLINE float fit_scale_of(struct fit_grid g, const float *x, const float *w,
     return best;
 }
 
+/* The same on an even grid where no importance is given: three places over the same stretch, one after the other, so that the weights
+ * stand in the lanes. (Measured for Q4_0: four in lanes of their own, 0.94 to 0.91 of the error and 1.2 times the time.) */
+FIT_INLINE float fit_scale_plain(struct fit_grid g, const float *x, int n, float first, float step) {
+    float extreme = fit_extreme(x, n), best = 0.0f, most = 0.0f;
+    /* cppcheck-suppress incorrectLogicOperator ; the same */
+    if (extreme < 0x1p-100f && extreme > -0x1p-100f) return 0.0f;
+    float end = g.low / extreme;
+    FIT_UNROLL for (int k = 0; k < 3; k++) {
+        struct fit_sums s = fit_scale_sums(g, x, NULL, n, ((float)k * 1.2f * step + (0.5f * step + first)) * end);
+        float d = s.ll > 0.0f ? s.xl / s.ll : 0.0f, gain = d * s.xl;
+        best = gain > most ? d : best;
+        most = gain > most ? gain : most;
+    }
+    return best;
+}
+
 static __attribute__((noinline)) float fit_scale(struct fit_grid g, const float *x, const float *w, int n, float first, float step,
                                                  struct fit_effort e) {
-    if (!w && g.even) return fit_scale_of((struct fit_grid){true, g.low, g.high}, x, NULL, n, first, step, e);
+    if (!w && g.even) return fit_scale_plain((struct fit_grid){true, g.low, g.high}, x, n, first, step);
     return FIT_OF_GRID(fit_scale_of, g, x, w, n, first, step, e);
 }
 
