@@ -258,6 +258,18 @@ else
     skip 'the address space cannot be limited here'
 fi
 
+# ---- Lists of cores: one table, a test on each; compared with those of the same cores
+if [ "$(uname)" = Linux ] && [ -z "${PHI_RUN:-}" ]; then
+    mask=$(printf '%x' $((1 << $(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status))))
+    bench 0 -m $demo -C "0x$mask,$mask" -p 4 -n 0 -r 2 -o jsonl
+    is 'list of masks' "$(sed 's/.*"cpu_mask": "\([^"]*\)".*/\1/' "$dir/out" | tr '\n' ' ')" "0x$mask $mask "
+    cp "$dir/out" "$dir/masks"
+    bench 0 -m $demo -C "$mask" -p 4 -n 0 -r 2 -o jsonl --compare "$dir/masks"
+    is 'rows compared with the same cores' "$(grep -c '"base_ts": [0-9]' "$dir/out")" 1
+    bench 0 -m $demo -p 4 -n 0 -r 2 -t 1 -o jsonl --compare "$dir/masks"
+    is 'rows compared with other cores' "$(grep -c '"base_ts": [0-9]' "$dir/out")" 0
+fi
+
 # ---- Usage
 refuse 2 "o: 'xml' is not a format (md, csv, json, jsonl)" -o xml
 refuse 2 "oe: '' is not a format" -oe ''
@@ -274,6 +286,9 @@ refuse 2 "delay: '-1' is out of range" --delay -1
 refuse 2 "sustained: '0' is out of range" --sustained 0
 refuse 2 'tune and --sustained' --tune --sustained 1
 refuse 2 'o does not go with --tune' --tune -o json
+refuse 2 'cpu-mask: --tune and --sustained take one mask' --tune -C 1,2
+refuse 2 "cpu-mask: '' is not a hexadecimal mask" -m $demo -C 1,
+refuse 2 "cpu-mask: 'x' is not a hexadecimal mask" -m $demo -C 1,x
 refuse 2 'compare do not go with' --sustained 1 --compare x
 refuse 2 'there is no test' -m $demo -p 0 -n 0 -pg 0,0
 refuse 5 'a test of 1025 tokens does not fit, .* 1024' -m $demo -p 1000 -n 0 -d 25

@@ -221,7 +221,7 @@ static int each_length(struct bench *b, struct bench_test *t, test_fn *fn) {
     return status;
 }
 
-static int each_test(struct bench *b, test_fn *fn) {
+static int each_test_on(struct bench *b, const char *cpu_mask, test_fn *fn) {
     static const struct cli_list usual = {1, {-1}};
     const struct cli_options *o = b->o;
     const struct cli_list *list[] = {&o->bench_batch,
@@ -240,10 +240,26 @@ static int each_test(struct bench *b, test_fn *fn) {
                                .type_k = (enum phi_kv_type)v[2],
                                .type_v = (enum phi_kv_type)v[3],
                                .n_threads = v[4],
-                               .n_depth = v[5]};
+                               .n_depth = v[5],
+                               .cpu_mask = cpu_mask};
         status = each_length(b, &t, fn);
         for (k = N_LIST - 1; k >= 0 && ++at[k] == list[k]->n; k--) at[k] = 0;
     }
+    return status;
+}
+
+/* On the cores of each mask in turn; then on all again. */
+static int each_test(struct bench *b, test_fn *fn) {
+    const struct phi_core_mask have = phi_cores_mask();
+    const char *list = b->o->cpu_mask;
+    char word[CLI_MASK_SIZE];
+    int status = CLI_OK;
+    if (!list) return each_test_on(b, "0x0", fn);
+    while (!status && *list && !cli_interrupted()) {
+        status = cli_pin_next(&list, &have, word);
+        if (!status) status = each_test_on(b, word, fn);
+    }
+    phi_cores_unpin(&have);
     return status;
 }
 
@@ -283,6 +299,8 @@ static int check_options(const struct cli_options *o, struct bench *b) {
         return cli_fail(CLI_USAGE, "--tune and --sustained are two measurements; give one of them");
     if ((o->bench_tune || o->bench_sustained > 0) && (o->bench_format_err || o->bench_base))
         return cli_fail(CLI_USAGE, "-oe and --compare do not go with --tune and --sustained");
+    if ((o->bench_tune || o->bench_sustained > 0) && o->cpu_mask && strchr(o->cpu_mask, ','))
+        return cli_fail(CLI_USAGE, "--cpu-mask: --tune and --sustained take one mask, not a list");
     if (o->bench_tune && o->bench_format) return cli_fail(CLI_USAGE, "-o does not go with --tune");
     return o->bench_synthetic ? cli_synthetic_check(o->bench_synthetic) : CLI_OK;
 }

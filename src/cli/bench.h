@@ -3,16 +3,18 @@
 #define PHI_CLI_BENCH_H
 
 #include "options.h"
+#include "pinning.h"
 
 struct bench_test {
     int n_prompt, n_gen, n_depth, n_batch, n_ubatch, n_threads; /* n_threads -1: the default */
     enum phi_kv_type type_k, type_v;
+    const char *cpu_mask; /* "0x0": none is given */
 };
 
 /* A row of an earlier run. */
 struct bench_base {
     int n_prompt, n_gen, n_depth, n_threads;
-    char type_k[8], type_v[8];
+    char type_k[8], type_v[8], cpu_mask[CLI_MASK_SIZE];
     double mean, deviation; /* of tokens per second */
     int n;                  /* samples; 0: none */
 };

@@ -95,15 +95,20 @@ static bool take_member(struct scan *s, struct bench_base *row) {
         const char *name;
         int *number;
         char *text;
-    } wanted[] = {{"n_prompt", &row->n_prompt, NULL}, {"n_gen", &row->n_gen, NULL},
-                  {"n_depth", &row->n_depth, NULL},   {"n_threads", &row->n_threads, NULL},
-                  {"type_k", NULL, row->type_k},      {"type_v", NULL, row->type_v}};
+        size_t size;
+    } wanted[] = {{"n_prompt", &row->n_prompt, NULL, 0},
+                  {"n_gen", &row->n_gen, NULL, 0},
+                  {"n_depth", &row->n_depth, NULL, 0},
+                  {"n_threads", &row->n_threads, NULL, 0},
+                  {"type_k", NULL, row->type_k, sizeof row->type_k},
+                  {"type_v", NULL, row->type_v, sizeof row->type_v},
+                  {"cpu_mask", NULL, row->cpu_mask, sizeof row->cpu_mask}};
     if (!take_string(s, key, sizeof key) || !take(s, ':')) return false;
     if (strcmp(key, "samples_ts") == 0) return take_samples(s, row);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         double v;
         if (strcmp(key, wanted[i].name) != 0) continue;
-        if (wanted[i].text) return take_string(s, wanted[i].text, sizeof row->type_k);
+        if (wanted[i].text) return take_string(s, wanted[i].text, wanted[i].size);
         if (!take_number(s, &v) || !(v >= 0 && v <= 2147483647)) return false;
         *wanted[i].number = (int)v;
         return true;
@@ -123,7 +128,7 @@ static bool take_rows(struct scan *s, struct bench_bases *out) {
         }
         out->row = more;
         struct bench_base *row = &out->row[out->n++];
-        memset(row, 0, sizeof *row);
+        *row = (struct bench_base){.cpu_mask = "0x0"};
         if (!take(s, '{')) return false;
         for (bool first = true; !take(s, '}'); first = false)
             if ((!first && !take(s, ',')) || !take_member(s, row)) return false;
@@ -158,7 +163,7 @@ const struct bench_base *bench_bases_find(const struct bench_bases *b, const str
         const struct bench_base *r = &b->row[i];
         if (r->n && r->n_prompt == t->n_prompt && r->n_gen == t->n_gen && r->n_depth == t->n_depth &&
             r->n_threads == t->n_threads && strcmp(r->type_k, cli_kv_name(t->type_k)) == 0 &&
-            strcmp(r->type_v, cli_kv_name(t->type_v)) == 0)
+            strcmp(r->type_v, cli_kv_name(t->type_v)) == 0 && strcmp(r->cpu_mask, t->cpu_mask) == 0)
             return r;
     }
     return NULL;

@@ -139,8 +139,8 @@ static void fill_llama(const struct bench_output *out, const struct bench_result
     add(f, "n_batch", NUMBER, "%d", t->n_batch);
     add(f, "n_ubatch", NUMBER, "%d", t->n_ubatch);
     add(f, "n_threads", NUMBER, "%d", t->n_threads);
-    add(f, "cpu_mask", STRING, "%s", "0x0");
-    if (out->o->cpu_mask) f->field[f->n - 1].text = out->o->cpu_mask;
+    add(f, "cpu_mask", STRING, "%s", "");
+    f->field[f->n - 1].text = t->cpu_mask;
     add(f, "cpu_strict", FLAG, "%d", out->o->cpu_strict);
     add(f, "poll", NUMBER, "50");
     add(f, "type_k", STRING, "%s", cli_kv_name(t->type_k));
@@ -371,6 +371,7 @@ static void fill_table(const struct bench_output *out, const struct bench_result
     column(t, "params", 10, "%.2f %s", (double)m->n_params / (many ? 1e9 : 1e6), many ? "B" : "M");
     column(t, "backend", -10, "CPU");
     column(t, "threads", 7, "%d", r->test.n_threads);
+    if (o->cpu_mask) column(t, "cpu_mask", 10, "%s", r->test.cpu_mask);
     if (differs(&o->bench_batch, 2048)) column(t, "n_batch", 7, "%d", r->test.n_batch);
     if (differs(&o->bench_ubatch, 512)) column(t, "n_ubatch", 8, "%d", r->test.n_ubatch);
     if (differs(&o->bench_type_k, PHI_KV_F16)) column(t, "type_k", 6, "%s", cli_kv_name(r->test.type_k));

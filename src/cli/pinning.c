@@ -1,6 +1,5 @@
 /* Core masks and ranges of the command line. What a thread team does with the cores that are left is cores.c's business. */
 #include "pinning.h"
-#include "../cores.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,18 +50,17 @@ static void describe(const struct phi_core_mask *mask, char *out, size_t size) {
     }
 }
 
-int cli_pin(const struct cli_options *o) {
-    struct phi_core_mask wanted = {{0}}, have = phi_cores_mask();
-    const char *name = o->cpu_mask ? "--cpu-mask" : "--cpu-range", *word = o->cpu_mask ? o->cpu_mask : o->cpu_range;
+/* word is a mask, or else a range */
+static int pin(bool mask, const char *word, const struct phi_core_mask *have) {
+    struct phi_core_mask wanted = {{0}};
+    const char *name = mask ? "--cpu-mask" : "--cpu-range";
     bool some = false;
-    if (!word) return CLI_OK;
-    if (o->cpu_mask && o->cpu_range) return cli_fail(CLI_USAGE, "--cpu-mask and --cpu-range are given; use one of them");
-    if (o->cpu_mask ? !parse_mask(word, &wanted) : !parse_range(word, &wanted))
-        return cli_fail(CLI_USAGE, o->cpu_mask ? "%s: '%s' is not a hexadecimal mask of cores (0x3: cores 0 and 1)"
-                                               : "%s: '%s' is not a range of cores (A-B, or A)",
+    if (mask ? !parse_mask(word, &wanted) : !parse_range(word, &wanted))
+        return cli_fail(CLI_USAGE, mask ? "%s: '%s' is not a hexadecimal mask of cores (0x3: cores 0 and 1)"
+                                        : "%s: '%s' is not a range of cores (A-B, or A)",
                         name, word);
-    for (size_t i = 0; i < sizeof have.bits; i++) {
-        wanted.bits[i] &= have.bits[i];
+    for (size_t i = 0; i < sizeof have->bits; i++) {
+        wanted.bits[i] &= have->bits[i];
         some |= wanted.bits[i] != 0;
     }
     if (some) {
@@ -70,7 +68,27 @@ int cli_pin(const struct cli_options *o) {
         return CLI_OK;
     }
     char list[256];
-    describe(&have, list, sizeof list);
+    describe(have, list, sizeof list);
     return cli_fail(CLI_USAGE, "%s: none of the cores of '%s' is available here; these are: %s", name, word,
                     *list ? list : "unknown on this system");
+}
+
+int cli_pin_next(const char **list, const struct phi_core_mask *have, char word[CLI_MASK_SIZE]) {
+    size_t n = strcspn(*list, ",");
+    snprintf(word, CLI_MASK_SIZE, "%.*s", n < CLI_MASK_SIZE ? (int)n : 0, *list); /* what is too long is none */
+    *list += n + ((*list)[n] && (*list)[n + 1]); /* a comma at the end is an empty word */
+    return pin(true, word, have);
+}
+
+int cli_pin(const struct cli_options *o) {
+    struct phi_core_mask have = phi_cores_mask();
+    const char *list = o->cpu_mask;
+    char word[CLI_MASK_SIZE];
+    if (!o->cpu_mask && !o->cpu_range) return CLI_OK;
+    if (o->cpu_mask && o->cpu_range) return cli_fail(CLI_USAGE, "--cpu-mask and --cpu-range are given; use one of them");
+    if (o->command != CLI_BENCH || !list || !strchr(list, ',')) return pin(o->cpu_mask, o->cpu_mask ? o->cpu_mask : o->cpu_range, &have);
+    int status = CLI_OK;
+    while (!status && *list) status = cli_pin_next(&list, &have, word);
+    phi_cores_unpin(&have);
+    return status;
 }
