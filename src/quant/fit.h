@@ -136,6 +136,7 @@ static inline void fit_bytes(const fit_mask c[4], uint8_t *code) {
     _mm_storeu_si128((__m128i *)(void *)code, _mm_packus_epi16(low, high)); /* the same, in three instructions */
 #else
     int32_t whole[16];
+    /* cppcheck-suppress bufferAccessOutOfBounds ; it takes a vector of four for one number */
     memcpy(whole, c, sizeof whole);
     for (int i = 0; i < 16; i++) code[i] = (uint8_t)whole[i];
 #endif
