@@ -148,8 +148,8 @@ static void round_queries(const struct tile *t) {
                                   scratch->query8_scale + i * (hd / 32), scratch->query8_sum);
 }
 
-void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
-                   struct phi_scratch *scratch) {
+static struct tile tile_of(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
+                           struct phi_scratch *scratch) {
     struct tile t = {.s = s,
                      .scratch = scratch,
                      .layer = layer,
@@ -158,6 +158,12 @@ void phi_attention(const struct phi_session *s, int layer, int group, size_t pos
                      .n_query = n_query,
                      .per_token = per_token};
     round_queries(&t);
+    return t;
+}
+
+void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
+                   struct phi_scratch *scratch) {
+    struct tile t = tile_of(s, layer, group, position, n_query, per_token, scratch);
     size_t last = position_of(&t, n_query - 1);
     for (size_t block = phi_attention_first(s, position) / PHI_KEY_BLOCK * PHI_KEY_BLOCK; block <= last;
          block += PHI_KEY_BLOCK) {
@@ -172,28 +178,35 @@ void phi_attention(const struct phi_session *s, int layer, int group, size_t pos
     normalise(&t);
 }
 
+/* ---- One token, in parts: head_dim weighted values, the largest score, the sum of weights ---- */
+
+size_t phi_attention_part_bytes(int head_dim) {
+    return ((size_t)head_dim + 2) * sizeof(float);
+}
+
+static float *part_of(const struct phi_session *s, int head, size_t block) {
+    return s->parts + ((size_t)head * s->part_blocks + block) * ((size_t)s->model->head_dim + 2);
+}
+
+size_t phi_attention_seen(const struct phi_session *s, size_t position) {
+    return position / PHI_KEY_BLOCK + 1 - phi_attention_first(s, position) / PHI_KEY_BLOCK;
+}
+
 size_t phi_attention_most_blocks(int n_ctx, int window) {
     size_t all = ((size_t)n_ctx + PHI_KEY_BLOCK - 1) / PHI_KEY_BLOCK;
     size_t seen = ((size_t)window + PHI_KEY_BLOCK - 2) / PHI_KEY_BLOCK + 1; /* its first key may be a block's last */
     return window && seen < all ? seen : all;
 }
 
-void phi_attention_blocks(const struct phi_session *s, int layer, int group, size_t position, int n_query, size_t first,
-                          size_t end, struct phi_scratch *scratch, float *parts) {
-    struct tile t = {.s = s,
-                     .scratch = scratch,
-                     .layer = layer,
-                     .group = group,
-                     .position = position,
-                     .n_query = n_query,
-                     .per_token = n_query};
+void phi_attention_blocks(const struct phi_session *s, int layer, int group, int head, int n_query, size_t position,
+                          size_t first, size_t end, struct phi_scratch *scratch) {
+    struct tile t = tile_of(s, layer, group, position, n_query, n_query, scratch);
     size_t hd = (size_t)s->model->head_dim, first_seen = phi_attention_first(s, position) / PHI_KEY_BLOCK;
-    round_queries(&t);
     for (size_t b = first; b < end; b++) {
         float m_b[PHI_QUERY_TILE], l_b[PHI_QUERY_TILE];
-        block_part(&t, b * PHI_KEY_BLOCK, 0, n_query, m_b, l_b);
+        block_part(&t, (first_seen + b) * PHI_KEY_BLOCK, 0, n_query, m_b, l_b);
         for (int i = 0; i < n_query; i++) {
-            float *part = parts + ((size_t)i * s->part_blocks + b - first_seen) * (hd + 2);
+            float *part = part_of(s, head + i, b);
             memcpy(part, scratch->block_out + (size_t)i * hd, hd * sizeof *part);
             part[hd] = m_b[i];
             part[hd + 1] = l_b[i];
@@ -201,9 +214,12 @@ void phi_attention_blocks(const struct phi_session *s, int layer, int group, siz
     }
 }
 
-void phi_attention_fold(const struct phi_session *s, const float *parts, size_t n_block, struct phi_scratch *scratch) {
+void phi_attention_fold(const struct phi_session *s, int head, size_t position, struct phi_scratch *scratch) {
     struct tile t = {.s = s, .scratch = scratch, .n_query = 1};
-    size_t hd = (size_t)s->model->head_dim;
-    for (size_t b = 0; b < n_block; b++, parts += hd + 2) fold(&t, 0, parts, parts[hd], parts[hd + 1]);
+    int hd = s->model->head_dim;
+    for (size_t b = 0, n = phi_attention_seen(s, position); b < n; b++) {
+        const float *part = part_of(s, head, b);
+        fold(&t, 0, part, part[hd], part[hd + 1]);
+    }
     normalise(&t);
 }

@@ -208,10 +208,6 @@ static void commit(void *arg, int g, int thread) {
     phi_cache_commit(p->s, p->index, g, p->n);
 }
 
-static size_t parts_of(const struct phi_session *s, int head) { /* where they begin */
-    return (size_t)head * s->part_blocks * (size_t)(s->model->head_dim + 2);
-}
-
 /* chunk = a span of blocks of keys of a KV head, of a pass with one token: all of the above without a join. Only the last span
  * sees the token's own key; who ends last folds the parts of all. */
 static void attend_span(void *arg, int chunk, int thread) {
@@ -220,27 +216,26 @@ static void attend_span(void *arg, int chunk, int thread) {
     const struct phi_model *m = s->model;
     struct phi_scratch scratch = phi_thread_scratch(s, thread);
     int g = chunk / p->n_span, span = chunk % p->n_span, n_q = m->n_head / m->n_head_kv, hd = m->head_dim;
-    size_t from = phi_attention_first(s, p->first) / PHI_KEY_BLOCK, n = p->first / PHI_KEY_BLOCK + 1 - from;
-    size_t first = from + n * (size_t)span / (size_t)p->n_span, end = from + n * (size_t)(span + 1) / (size_t)p->n_span;
+    size_t n = phi_attention_seen(s, p->first), n_span = (size_t)p->n_span, first = n * (size_t)span / n_span;
     bool last = span == p->n_span - 1;
     if (last) put_head(p, g, &scratch);
     for (int tile = 0; tile < tiles_per_group(m); tile++) {
         int head = tile_first(m, g, tile), heads = tile_size(m, tile);
         load_queries(p, head, heads, 0, 1, &scratch);
-        phi_attention_blocks(s, p->index, g, p->first, heads, first, end, &scratch, s->parts + parts_of(s, head));
+        phi_attention_blocks(s, p->index, g, head, heads, p->first, first, n * (size_t)(span + 1) / n_span, &scratch);
     }
     if (last) phi_cache_commit(s, p->index, g, 1);
     if (atomic_fetch_add_explicit(&s->parts_done[g], 1, memory_order_acq_rel) + 1 < p->n_span) return;
     atomic_store_explicit(&s->parts_done[g], 0, memory_order_relaxed);
     for (int head = g * n_q; head < (g + 1) * n_q; head++) {
-        phi_attention_fold(s, s->parts + parts_of(s, head), n, &scratch);
+        phi_attention_fold(s, head, p->first, &scratch);
         memcpy(s->attended.kind[PHI_ACT_F32].f + head * hd, scratch.out, (size_t)hd * sizeof(float));
     }
 }
 
 /* As many spans as give each thread eight chunks, where there are so many blocks. */
 static int spans(const struct pass *p) {
-    size_t n = p->first / PHI_KEY_BLOCK + 1 - phi_attention_first(p->s, p->first) / PHI_KEY_BLOCK;
+    size_t n = phi_attention_seen(p->s, p->first);
     int wanted = chunks(8 * threads(p), p->s->model->n_head_kv);
     return n < (size_t)wanted ? (int)n : wanted;
 }

@@ -44,8 +44,8 @@ int phi_quantize_plan(const struct phi_gguf *in, const struct phi_quantize_optio
                       phi_error *err);
 void phi_quantize_close(struct phi_quantize_plan *plan);
 
-/* Write the file; progress is told of each tensor, and some times of a large one. PHI_MODEL: a weight is NaN, infinite, or beyond the range of the format; the sentence names the tensor and the
- * place. PHI_MEMORY, PHI_FAILED, and what write returns. */
+/* Write the file; progress is told of each tensor, and some times of a large one. PHI_MODEL: a weight is NaN, infinite, or beyond
+ * the range of the format; the sentence names the tensor and the place. PHI_MEMORY, PHI_FAILED, and what write returns. */
 int phi_quantize_write(const struct phi_quantize_plan *plan, int n_thread, const struct phi_encode_calls *calls, phi_error *err);
 
 #endif

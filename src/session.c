@@ -133,7 +133,7 @@ static size_t carve_session(struct phi_session *s, char *base) {
     s->rope_cos = carve(&c, n * (size_t)m->n_rot / 2, sizeof *s->rope_cos);
     s->rope_sin = carve(&c, n * (size_t)m->n_rot / 2, sizeof *s->rope_sin);
     s->part_blocks = phi_attention_most_blocks(s->n_ctx, s->window);
-    s->parts = carve(&c, (size_t)m->n_head * s->part_blocks, (hd + 2) * sizeof *s->parts);
+    s->parts = carve(&c, (size_t)m->n_head * s->part_blocks, phi_attention_part_bytes(m->head_dim));
     s->parts_done = carve(&c, (size_t)m->n_head_kv, sizeof *s->parts_done);
     s->logits = carve(&c, PHI_LOGITS_ROWS * (size_t)m->n_vocab, sizeof *s->logits);
 

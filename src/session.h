@@ -59,7 +59,7 @@ struct phi_session {
     struct phi_acts hidden;     /* [n][n_ff] */
     float *hidden_row;          /* [n_ff], of a pass with one token */
     float *rope_cos, *rope_sin; /* [n][n_rot/2] */
-    float *parts;               /* [n_head][part_blocks][head_dim + 2], of a pass with one token: see phi_attention_blocks() */
+    float *parts;               /* attention.c: [n_head][part_blocks] of a pass with one token */
     size_t part_blocks;
     atomic_int *parts_done;     /* [n_head_kv] spans of blocks; 0 between passes */
     float *logits;              /* [PHI_LOGITS_ROWS][n_vocab] */
@@ -108,15 +108,17 @@ size_t phi_attention_first(const struct phi_session *s, size_t position);
 void phi_attention(const struct phi_session *s, int layer, int group, size_t position, int n_query, int per_token,
                    struct phi_scratch *scratch);
 
-/* The same in two steps, for one token whose blocks of keys several threads share. What a block of PHI_KEY_BLOCK keys gives to
- * a query is a part: head_dim weighted values, the largest score, the sum of weights. First the parts of blocks
- * first <= b < end, part b of query i at parts + (i * s->part_blocks + b - phi_attention_first() / PHI_KEY_BLOCK) * (head_dim
- * + 2); then, from n_block parts of one query, scratch->out[head_dim]. */
-void phi_attention_blocks(const struct phi_session *s, int layer, int group, size_t position, int n_query, size_t first,
-                          size_t end, struct phi_scratch *scratch, float *parts);
-void phi_attention_fold(const struct phi_session *s, const float *parts, size_t n_block, struct phi_scratch *scratch);
-/* The most blocks that one query sees keys of. */
+/* The same in two steps, for one token whose blocks of keys several threads share: query heads head .. head + n_query - 1 see
+ * blocks first <= b < end, counted from the first one with a key that they see, and each block's part is kept; then all
+ * phi_attention_seen() parts of one head become scratch->out[head_dim]. */
+void phi_attention_blocks(const struct phi_session *s, int layer, int group, int head, int n_query, size_t position,
+                          size_t first, size_t end, struct phi_scratch *scratch);
+void phi_attention_fold(const struct phi_session *s, int head, size_t position, struct phi_scratch *scratch);
+/* Blocks of PHI_KEY_BLOCK keys that a query at this position sees keys of, and the most of any position. */
+size_t phi_attention_seen(const struct phi_session *s, size_t position);
 size_t phi_attention_most_blocks(int n_ctx, int window);
+/* Bytes of a part. */
+size_t phi_attention_part_bytes(int head_dim);
 
 /* cache.c */
 enum { PHI_CACHE_REWIND = 64 }; /* tokens behind a full ring that a rewind can take back without starting again */

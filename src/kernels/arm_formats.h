@@ -98,12 +98,6 @@ INLINE void arm_rows(const struct phi_matmul *m, int r, const uint8_t *w[4]) {
     for (int i = 0; i < 4; i++) w[i] = m->w + (size_t)(r + i < m->n_row ? r + i : m->n_row - 1) * m->row_bytes;
 }
 
-/* Four rows are one stretch of the file, and the next four the next: fetch those in file order, n bytes in each step.
- * Four streams of their own would be too many for some prefetchers. */
-INLINE void arm_prefetch(const uint8_t *next, size_t n) {
-    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(next + i);
-}
-
 /* The half-precision numbers at byte `at` of four blocks. */
 INLINE float32x4_t arm_halves(const uint8_t *const w[4], size_t at) {
     uint16_t h[4];

@@ -312,7 +312,7 @@ static void scores_q8_0(const struct phi_scores *a) {
         const uint8_t *group = (const uint8_t *)a->key + (size_t)g * bytes;
         float *score = a->score + (size_t)g * PHI_KEY_GROUP;
         int i = 0;
-        lanes_prefetch(group + 2 * bytes, bytes);
+        phi_prefetch(group + 2 * bytes, bytes);
         for (; i + 2 <= a->n_query; i += 2) scores_q8_tile(a, group, i, 2, score);
         for (; i < a->n_query; i++) scores_q8_tile(a, group, i, 1, score);
     }

@@ -22,6 +22,12 @@ enum { PHI_KEY_BLOCK = 256 };
 
 enum { PHI_CACHE_F32, PHI_CACHE_F16, PHI_CACHE_Q8_0, PHI_N_CACHE }; /* how the cache keeps a value */
 
+/* Fetch n bytes from p, which may lie behind all memory, into the cache. (Rows that are one stretch of a file are fetched in the
+ * file's order: a stream for each row would be too many for some prefetchers.) */
+static inline __attribute__((always_inline)) void phi_prefetch(const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(p + i);
+}
+
 /* Layouts of the cache. Keys, for each group of 16 positions (F32, F16: an array; Q8_0: bytes, then scales):
  *
  *   F32, F16   [hd][16] values
