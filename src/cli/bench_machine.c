@@ -15,7 +15,7 @@
 
 /* The value of the first line "KEY : value" in /proc/cpuinfo. */
 static bool from_cpuinfo(const char *key, char out[128]) {
-    char text[1 << 14]; /* "Hardware" stands behind all cores, on machines with few of them */
+    static char text[1 << 14]; /* "Hardware" stands behind all cores. Not on the stack, which may be small. */
     if (!phi_io_read_text("/proc/cpuinfo", text, sizeof text)) return false;
     for (const char *line = text; *line; line += *line != 0) {
         size_t n = strcspn(line, "\n");
