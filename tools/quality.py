@@ -1,12 +1,14 @@
 """What models score and what quantising costs: the figures of tools/quality.md, each made by ./phi and, beside it, by llama.cpp.
 
-    python3 tools/quality.py --real DIR --data DIR --calibration FILE [--demo FILE --demo-text FILE] [--peer PYTHON]
-                             [--work build/quality] [--threads N] [--only perplexity,types,questions] [--files f16,..] [--types q8_0,..]
-                             [--chunks N] [--mmlu-step N] [--gsm8k-step N] [--out tools/quality.md]
+    python3 tools/quality.py --real DIR --data DIR --calibration FILE [--demo FILE --demo-text FILE --demo-calibration FILE]
+                             [--peer PYTHON] [--work build/quality] [--threads N] [--only perplexity,types,questions]
+                             [--files f16,..] [--types q8_0,..] [--chunks N] [--mmlu-step N] [--gsm8k-step N]
+                             [--out tools/quality.md]
 
 --real: the folder of smollm2-135m-*.gguf (SmolLM2-135M-Instruct in the layout of Phi-3). --data: wiki.test.raw and the files that
-tools/eval_data.py reads. --calibration: a text for the importance matrices. --demo: the demo model's original weights as GGUF, and a
-text of the kind that it knows. --peer: a Python that has llama-cpp-python; without it its columns are empty.
+tools/eval_data.py reads. --calibration: a text for the importance matrices. --demo: the demo model's original weights as GGUF, and two
+texts of the kind that it knows, one to score and one to calibrate with. --peer: a Python that has llama-cpp-python; without it its
+columns are empty.
 
 Every figure is kept below --work as soon as it is known, and unfinished ones go on from their checkpoints, so that the script can be
 stopped and started again; remove a file there to have it measured again. Sections whose models are missing are left out and say so.
@@ -237,6 +239,7 @@ def main():
     p.add_argument("--calibration", required=True)
     p.add_argument("--demo")
     p.add_argument("--demo-text")
+    p.add_argument("--demo-calibration")
     p.add_argument("--peer")
     p.add_argument("--work", default=os.path.join(HERE, "..", "build", "quality"))
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -257,8 +260,8 @@ def main():
         lines += perplexity(b, wiki)
     if "types" in parts:
         lines += types(b, "the real model, 768 wide, weights on no grid (`f16-768`)", "real", f16_768, wiki, b.a.calibration, b.a.chunks)
-        if b.a.demo and b.a.demo_text:
-            lines += types(b, "the demo model's original weights", "demo", b.a.demo, b.a.demo_text, b.a.demo_text, b.a.chunks)
+        if b.a.demo and b.a.demo_text and b.a.demo_calibration:
+            lines += types(b, "the demo model's original weights", "demo", b.a.demo, b.a.demo_text, b.a.demo_calibration, b.a.chunks)
     if "questions" in parts:
         lines += questions(b)
     with open(b.a.out, "w", encoding="utf-8") as f:
