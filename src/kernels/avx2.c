@@ -20,6 +20,7 @@ enum { SLAB_TILE = 3, SLAB_GROUP = 12, SLAB_COLUMNS = 4, SLAB_PIECE = 1024, SLAB
 struct slab_format;
 struct slab_shape;
 struct slab_sums;
+static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f);
 static INLINE int word_bias(const struct slab_format *f);
 static INLINE int part_room(const struct slab_shape *f);
 static INLINE int part_starts(const struct slab_shape *f);
@@ -88,6 +89,10 @@ static INLINE vpart word_dot(vpart p, vword w, const int8_t *q, const struct sla
 #endif
     return p;
 }
+
+/* ---- Few columns ---- */
+
+#include "ymm_rows.inc"
 
 /* ---- Primitives of lanes.inc: 16 floats in two YMM registers ---- */
 

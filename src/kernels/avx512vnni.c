@@ -29,6 +29,7 @@ enum { SLAB_ROWS = 16, SLAB_TILE = 2, SLAB_GROUP = 6, SLAB_COLUMNS = 4, SLAB_PIE
 struct slab_format;
 struct slab_shape;
 struct slab_sums;
+static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f);
 static INLINE int word_bias(const struct slab_format *f);
 static INLINE int part_room(const struct slab_shape *f);
 static INLINE int part_starts(const struct slab_shape *f);
@@ -220,6 +221,11 @@ static INLINE void float_store(float *y, vfloat v, int n) {
 
 static INLINE vword word_keep(vword v, const struct slab_format *f) {
     return f->shape->is_signed ? _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)) : v;
+}
+
+static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f) {
+    (void)m, (void)f;
+    return 0;
 }
 
 static INLINE int word_bias(const struct slab_format *f) {

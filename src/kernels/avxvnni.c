@@ -4,6 +4,8 @@
 
 #include "ymm.inc"
 
+extern const struct phi_kernels phi_kernels_avx2;
+
 /* ---- Primitives of slab.inc ----
  *
  *   vpdpbusd: unsigned weight bytes times signed q, four neighbours added to an int32
@@ -18,6 +20,7 @@ enum { SLAB_TILE = 2, SLAB_GROUP = 12, SLAB_COLUMNS = 3, SLAB_PIECE = 1024, SLAB
 struct slab_format;
 struct slab_shape;
 struct slab_sums;
+static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f);
 static INLINE int word_bias(const struct slab_format *f);
 static INLINE int part_room(const struct slab_shape *f);
 static INLINE int part_starts(const struct slab_shape *f);
@@ -84,6 +87,19 @@ static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const str
         _mm256_storeu_si256(start, times(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(v)), -bias));
         _mm256_storeu_si256(start + 1, times(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(v, 1)), -bias));
     }
+}
+
+/* Few columns of the K formats wait for memory: avx2's slots do for them. */
+static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f) {
+    const int type = f == &q2_k_slab   ? PHI_Q2_K
+                     : f == &q3_k_slab ? PHI_Q3_K
+                     : f == &q4_k_slab ? PHI_Q4_K
+                     : f == &q5_k_slab ? PHI_Q5_K
+                     : f == &q6_k_slab ? PHI_Q6_K
+                                       : -1;
+    if (type < 0 || m->n_col > ROWS_COLUMNS) return 0;
+    phi_kernels_avx2.matmul[type](m);
+    return 1;
 }
 
 const struct phi_kernels phi_kernels_avxvnni = {
