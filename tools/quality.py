@@ -251,6 +251,8 @@ def main():
     p.add_argument("--only", default="perplexity,types,questions")
     p.add_argument("--out", default=os.path.join(HERE, "quality.md"))
     b = Bench(p.parse_args())
+    if len({bool(x) for x in (b.a.demo, b.a.demo_text, b.a.demo_calibration)}) > 1:
+        p.error("--demo, --demo-text and --demo-calibration belong together")
     wiki = os.path.join(b.a.data, "wiki.test.raw")
     f16_768 = os.path.join(b.a.real, "smollm2-135m-f16-768.gguf")
     version = subprocess.run([b.phi, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[0]
@@ -260,7 +262,7 @@ def main():
         lines += perplexity(b, wiki)
     if "types" in parts:
         lines += types(b, "the real model, 768 wide, weights on no grid (`f16-768`)", "real", f16_768, wiki, b.a.calibration, b.a.chunks)
-        if b.a.demo and b.a.demo_text and b.a.demo_calibration:
+        if b.a.demo:
             lines += types(b, "the demo model's original weights", "demo", b.a.demo, b.a.demo_text, b.a.demo_calibration, b.a.chunks)
     if "questions" in parts:
         lines += questions(b)

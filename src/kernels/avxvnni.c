@@ -89,16 +89,10 @@ static INLINE void sums_take(struct slab_sums *to, const int16_t *sum, const str
     }
 }
 
-/* Few columns of the K formats wait for memory: avx2's slots do for them. */
+/* Few columns of the K formats (those of 256 without a sign) wait for memory: avx2's slots do for them. */
 static INLINE int slab_few(const struct phi_matmul *m, const struct slab_format *f) {
-    const int type = f == &q2_k_slab   ? PHI_Q2_K
-                     : f == &q3_k_slab ? PHI_Q3_K
-                     : f == &q4_k_slab ? PHI_Q4_K
-                     : f == &q5_k_slab ? PHI_Q5_K
-                     : f == &q6_k_slab ? PHI_Q6_K
-                                       : -1;
-    if (type < 0 || m->n_col > ROWS_COLUMNS) return 0;
-    phi_kernels_avx2.matmul[type](m);
+    if (f->shape->block != 256 || f->shape->is_signed || m->n_col > ROWS_COLUMNS) return 0;
+    phi_kernels_avx2.matmul[f->type](m);
     return 1;
 }
 
