@@ -24,8 +24,6 @@ static int number(const char *name) {
 #if defined(__linux__)
 #include <sched.h>
 
-enum { MAX_CORE = CPU_SETSIZE };
-
 /* A number from /sys/devices/system/cpu/cpuN/FILE, -1 if there is none. */
 static long from_sysfs(size_t core, const char *file) {
     char path[96], text[64], *end;
@@ -90,42 +88,40 @@ struct phi_core_mask phi_cores_mask(void) {
 #if defined(__linux__)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
-        for (size_t i = 0; i < MAX_CORE; i++)
+        for (size_t i = 0; i < PHI_MAX_CORE; i++)
             if (CPU_ISSET(i, &set)) mask.bits[i / 8] |= (unsigned char)(1 << i % 8);
 #endif
     return mask;
 }
 
-#if defined(__linux__)
 static bool in_mask(const struct phi_core_mask *mask, size_t core) {
     return mask->bits[core / 8] >> core % 8 & 1;
 }
-#endif
 
-void phi_cores_pin(const struct phi_core_mask *mask, int i) {
-#if defined(__linux__)
+int phi_cores_count(const struct phi_core_mask *mask) {
     int n = 0;
-    for (size_t k = 0; k < MAX_CORE; k++) n += in_mask(mask, k);
-    for (size_t k = 0; k < MAX_CORE && n > 0; k++) {
-        if (!in_mask(mask, k) || i-- % n != 0) continue;
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(k, &set);
-        (void)sched_setaffinity(0, sizeof set, &set); /* a core that has gone away: then the thread stays where it is */
-        return;
-    }
-#else
-    (void)mask, (void)i;
-#endif
+    for (size_t i = 0; i < PHI_MAX_CORE; i++) n += in_mask(mask, i);
+    return n;
 }
 
-void phi_cores_unpin(const struct phi_core_mask *mask) {
+struct phi_core_mask phi_cores_one(const struct phi_core_mask *mask, int i) {
+    struct phi_core_mask one = {{0}};
+    int n = phi_cores_count(mask);
+    for (size_t k = 0; n > 0 && k < PHI_MAX_CORE; k++) {
+        if (!in_mask(mask, k) || i-- % n != 0) continue;
+        one.bits[k / 8] = (unsigned char)(1 << k % 8);
+        break;
+    }
+    return one;
+}
+
+void phi_cores_use(const struct phi_core_mask *mask) {
 #if defined(__linux__)
     cpu_set_t set;
     CPU_ZERO(&set);
-    for (size_t k = 0; k < MAX_CORE; k++)
-        if (in_mask(mask, k)) CPU_SET(k, &set);
-    if (CPU_COUNT(&set) > 0) (void)sched_setaffinity(0, sizeof set, &set);
+    for (size_t i = 0; i < PHI_MAX_CORE; i++)
+        if (in_mask(mask, i)) CPU_SET(i, &set);
+    if (CPU_COUNT(&set) > 0) (void)sched_setaffinity(0, sizeof set, &set); /* cores that have gone away: it stays where it is */
 #else
     (void)mask;
 #endif
@@ -139,10 +135,10 @@ int phi_cores_fast(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return phi_cores_allowed();
     long best = -1;
-    for (size_t i = 0; i < MAX_CORE; i++)
+    for (size_t i = 0; i < PHI_MAX_CORE; i++)
         if (CPU_ISSET(i, &set) && speed(i) > best) best = speed(i);
     int n = 0;
-    for (size_t i = 0; i < MAX_CORE; i++) {
+    for (size_t i = 0; i < PHI_MAX_CORE; i++) {
         if (!CPU_ISSET(i, &set) || speed(i) < best) continue;
         /* The list of siblings begins with the lowest; the others of a core do not count if that one is ours. */
         long first = from_sysfs(i, "topology/thread_siblings_list");

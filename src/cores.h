@@ -14,13 +14,16 @@ int phi_cores_fast(void);
 int phi_cores_granted(void);
 
 /* The cores that the calling thread may run on, one bit each. */
+enum { PHI_MAX_CORE = 1024 };
 struct phi_core_mask {
-    unsigned char bits[128];
+    unsigned char bits[PHI_MAX_CORE / 8];
 };
 struct phi_core_mask phi_cores_mask(void);
-/* From now on the calling thread runs on the i-th core of the mask only (counted round), or again on all of them. Does nothing
- * where the system has no such call. */
-void phi_cores_pin(const struct phi_core_mask *mask, int i);
-void phi_cores_unpin(const struct phi_core_mask *mask);
+int phi_cores_count(const struct phi_core_mask *mask);
+/* The i-th core of a mask alone, counted round; none of an empty one. */
+struct phi_core_mask phi_cores_one(const struct phi_core_mask *mask, int i);
+/* From now on the calling thread runs on these cores only. Does nothing with an empty mask, and where the system has no such
+ * call. */
+void phi_cores_use(const struct phi_core_mask *mask);
 
 #endif

@@ -9,6 +9,7 @@
  *   logits = Whead rms_norm(h, output_norm)
  *
  * Each line is a job of the team, cut into chunks that no other chunk's result depends on. */
+#include "limits.h"
 #include "rope.h"
 #include "session.h"
 #include "quant/bits.h"
@@ -355,8 +356,18 @@ static void accuse(const struct phi_session *s, int layer, struct phi_culprit *c
         if (!phi_all_finite(s->h + (size_t)t * width, width)) *culprit = (struct phi_culprit){t, layer};
 }
 
+/* Whether a layer's jobs take longer than the time for which a system leaves a core to a thread: then each thread should stay on
+ * its core, while short jobs of the caller, waited for by all others, had better move to a core that is free. */
+static bool has_long_jobs(const struct phi_model *m, int n) {
+    enum { JOBS = 4 };             /* of a layer, that multiply matrices */
+    static const double LONG = 2e9; /* operations of a job on average: some 5 to 20 ms */
+    return phi_limits_operations(m) * n / (JOBS * m->n_layer) >= LONG;
+}
+
 void phi_forward(struct phi_session *s, int n, struct phi_culprit *culprit) {
     const struct phi_model *m = s->model;
+    bool stay = has_long_jobs(m, n);
+    if (stay) phi_team_stay(s->team, s->n_threads_batch);
     struct pass p = {.s = s, .n = n, .first = s->n_past};
     for (int t = 0; t < n; t++)
         phi_type_decode_row(m->embedding.type,
@@ -373,6 +384,7 @@ void phi_forward(struct phi_session *s, int n, struct phi_culprit *culprit) {
         layer(&p);
         if (culprit) accuse(s, p.index, culprit);
     }
+    if (stay) phi_team_stay(s->team, 0);
 }
 
 /* chunk = rows of the head */

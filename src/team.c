@@ -44,6 +44,10 @@ void phi_team_close(struct phi_team *team) {
     phi_free(team);
 }
 
+void phi_team_stay(struct phi_team *team, int n_thread) {
+    (void)team, (void)n_thread;
+}
+
 void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *arg, int n_chunk) {
     int n = n_thread < team->n ? n_thread : team->n;
     if (n < 2 || n_chunk < 2) {
@@ -69,10 +73,18 @@ void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *ar
 enum { SPIN = 2000 };                    /* pauses before sleep: some 20 to 50 microseconds */
 static const unsigned CLOSED = 1u << 31; /* as the next chunk: there is none */
 
+/* Where a thread stays. */
+struct place {
+    int n_staying; /* of the team, when the thread has looked last */
+    bool moved;
+    struct phi_core_mask had, has;
+};
+
 struct worker {
     struct phi_team *team;
     pthread_t thread;
     int index;
+    struct place place;
 };
 
 struct phi_team {
@@ -91,6 +103,8 @@ struct phi_team {
     pthread_cond_t wake;
     bool pin;
     struct phi_core_mask mask; /* that the caller had */
+    atomic_int n_staying;
+    struct place place; /* of the caller */
     int n_started; /* of worker[] */
     struct worker worker[];
 };
@@ -103,8 +117,25 @@ static void pause_cpu(void) {
 #endif
 }
 
+/* The calling thread, number `thread`, stays or not as the team wants it. */
+static void settle(const struct phi_team *team, int thread, struct place *place) {
+    int n = atomic_load_explicit(&team->n_staying, memory_order_relaxed);
+    if (n == place->n_staying) return;
+    place->n_staying = n;
+    struct phi_core_mask now = phi_cores_mask();
+    if (place->moved && memcmp(&now, &place->has, sizeof now) == 0) { /* nobody else has moved it since */
+        phi_cores_use(&place->had);
+        now = place->had;
+    }
+    place->moved = thread < n && phi_cores_count(&now) == n;
+    if (!place->moved) return;
+    place->had = now;
+    place->has = phi_cores_one(&now, thread);
+    phi_cores_use(&place->has);
+}
+
 /* Take and compute chunks until none is left. */
-static void work(struct phi_team *team, int thread) {
+static void work(struct phi_team *team, int thread, struct place *place) {
     for (;;) {
         unsigned long long t = atomic_load_explicit(&team->ticket, memory_order_acquire);
         phi_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
@@ -115,9 +146,15 @@ static void work(struct phi_team *team, int thread) {
         if (!atomic_compare_exchange_weak_explicit(&team->ticket, &t, t + 1, memory_order_acq_rel,
                                                    memory_order_relaxed))
             continue;
+        settle(team, thread, place);
         fn(arg, (int)next, thread);
         atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
     }
+}
+
+static void pin_thread(const struct phi_team *team, int thread) {
+    struct phi_core_mask one = phi_cores_one(&team->mask, thread);
+    phi_cores_use(&one);
 }
 
 static unsigned job_of(unsigned long long ticket) {
@@ -129,7 +166,7 @@ static void *worker_main(void *arg) {
     struct phi_team *team = w->team;
     unsigned seen = 0;
     phi_fp_enter();
-    if (team->pin) phi_cores_pin(&team->mask, w->index);
+    if (team->pin) pin_thread(team, w->index);
     while (!atomic_load(&team->quit)) {
         unsigned job = job_of(atomic_load_explicit(&team->ticket, memory_order_acquire));
         for (int i = 0; job == seen && i < SPIN; i++) {
@@ -146,7 +183,7 @@ static void *worker_main(void *arg) {
             continue;
         }
         seen = job;
-        work(team, w->index);
+        work(team, w->index, &w->place);
     }
     return NULL;
 }
@@ -181,7 +218,7 @@ int phi_team_open(int n, bool pin, struct phi_team **out, phi_error *err) {
         }
         team->n_started++;
     }
-    if (pin) phi_cores_pin(&team->mask, 0);
+    if (pin) pin_thread(team, 0);
     return 0;
 }
 
@@ -190,10 +227,16 @@ void phi_team_close(struct phi_team *team) {
     atomic_store(&team->quit, true);
     wake_all(team);
     for (int i = 0; i < team->n_started; i++) pthread_join(team->worker[i].thread, NULL);
-    if (team->pin) phi_cores_unpin(&team->mask);
+    if (team->pin) phi_cores_use(&team->mask);
     pthread_mutex_destroy(&team->mutex);
     pthread_cond_destroy(&team->wake);
     phi_pages_free(team, sizeof *team + (size_t)team->n * sizeof team->worker[0]);
+}
+
+void phi_team_stay(struct phi_team *team, int n_thread) {
+    if (team->pin) return;
+    atomic_store_explicit(&team->n_staying, n_thread, memory_order_relaxed);
+    settle(team, 0, &team->place);
 }
 
 void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *arg, int n_chunk) {
@@ -211,7 +254,7 @@ void phi_team_run(struct phi_team *team, int n_thread, phi_team_fn *fn, void *ar
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
     atomic_store(&team->ticket, (job + 2) << 32);
     if (atomic_load(&team->sleepers) > 0) wake_all(team);
-    work(team, 0);
+    work(team, 0, &team->place);
     for (int i = 0; atomic_load_explicit(&team->done, memory_order_acquire) < n_chunk; i++) {
         if (i < SPIN)
             pause_cpu();

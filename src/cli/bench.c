@@ -259,7 +259,7 @@ static int each_test(struct bench *b, test_fn *fn) {
         status = cli_pin_next(&list, &have, word);
         if (!status) status = each_test_on(b, word, fn);
     }
-    phi_cores_unpin(&have);
+    phi_cores_use(&have);
     return status;
 }
 

@@ -4,14 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_CORE = 8 * sizeof((struct phi_core_mask *)0)->bits };
-
 /* "0x3", "ff": the last digit's lowest bit is core 0. */
 static bool parse_mask(const char *word, struct phi_core_mask *mask) {
     static const char digits[] = "0123456789abcdef";
     if (word[0] == '0' && (word[1] == 'x' || word[1] == 'X')) word += 2;
     size_t n = strlen(word);
-    if (n == 0 || n > MAX_CORE / 4) return false;
+    if (n == 0 || n > PHI_MAX_CORE / 4) return false;
     for (size_t i = 0; i < n; i++) {
         char c = word[n - 1 - i];
         const char *digit = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
@@ -29,7 +27,7 @@ static bool parse_range(const char *word, struct phi_core_mask *mask) {
     if (n >= sizeof first || strlen(word + n) >= sizeof last) return false;
     snprintf(first, sizeof first, "%.*s", (int)n, word);
     snprintf(last, sizeof last, "%s", word[n] ? word + n + 1 : first);
-    if (!cli_parse_int(first, &a) || !cli_parse_int(last, &b) || a < 0 || b < a || b >= MAX_CORE) return false;
+    if (!cli_parse_int(first, &a) || !cli_parse_int(last, &b) || a < 0 || b < a || b >= PHI_MAX_CORE) return false;
     for (int64_t i = a; i <= b; i++) mask->bits[i / 8] |= (unsigned char)(1 << i % 8);
     return true;
 }
@@ -38,10 +36,10 @@ static bool parse_range(const char *word, struct phi_core_mask *mask) {
 static void describe(const struct phi_core_mask *mask, char *out, size_t size) {
     size_t at = 0;
     *out = 0;
-    for (int i = 0; i < MAX_CORE; i++) {
+    for (int i = 0; i < PHI_MAX_CORE; i++) {
         int last = i;
         if (!(mask->bits[i / 8] >> i % 8 & 1)) continue;
-        while (last + 1 < MAX_CORE && mask->bits[(last + 1) / 8] >> (last + 1) % 8 & 1) last++;
+        while (last + 1 < PHI_MAX_CORE && mask->bits[(last + 1) / 8] >> (last + 1) % 8 & 1) last++;
         int n = last > i ? snprintf(out + at, size - at, "%s%d-%d", at ? "," : "", i, last)
                          : snprintf(out + at, size - at, "%s%d", at ? "," : "", i);
         if (n < 0 || (size_t)n >= size - at) return;
@@ -64,7 +62,7 @@ static int pin(bool mask, const char *word, const struct phi_core_mask *have) {
         some |= wanted.bits[i] != 0;
     }
     if (some) {
-        phi_cores_unpin(&wanted);
+        phi_cores_use(&wanted);
         return CLI_OK;
     }
     char list[256];
@@ -89,6 +87,6 @@ int cli_pin(const struct cli_options *o) {
     if (o->command != CLI_BENCH || !list || !strchr(list, ',')) return pin(o->cpu_mask, o->cpu_mask ? o->cpu_mask : o->cpu_range, &have);
     int status = CLI_OK;
     while (!status && *list) status = cli_pin_next(&list, &have, word);
-    phi_cores_unpin(&have);
+    phi_cores_use(&have);
     return status;
 }
