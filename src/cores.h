@@ -13,8 +13,9 @@ int phi_cores_fast(void);
  * is never more than that. */
 int phi_cores_granted(void);
 
-/* The cores that the calling thread may run on, one bit each. */
 enum { PHI_MAX_CORE = 1024 };
+
+/* The cores that the calling thread may run on, one bit each. */
 struct phi_core_mask {
     unsigned char bits[PHI_MAX_CORE / 8];
 };

@@ -366,9 +366,9 @@ static bool has_long_jobs(const struct phi_model *m, int n) {
 
 void phi_forward(struct phi_session *s, int n, struct phi_culprit *culprit) {
     const struct phi_model *m = s->model;
-    bool stay = has_long_jobs(m, n);
-    if (stay) phi_team_stay(s->team, s->n_threads_batch);
     struct pass p = {.s = s, .n = n, .first = s->n_past};
+    bool stay = has_long_jobs(m, n);
+    if (stay) phi_team_stay(s->team, threads(&p));
     for (int t = 0; t < n; t++)
         phi_type_decode_row(m->embedding.type,
                             m->embedding.data + (size_t)s->ids[s->n_past + (size_t)t] * m->embedding.row_bytes,
